@@ -1,0 +1,88 @@
+"""Events for readers in Python: the log's EVENT record as a typed struct, and its reject as a sentence."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+import numpy as np
+
+from core import units
+from core.records import EVENT, EVENT_BYTES, AccountState, OrdStatus
+from core.rejects import TEXTS, Reject, Unit
+
+
+class Event(msgspec.Struct, frozen=True):
+    """One event: fields of records.EVENT, and from the log's header its own sequence number and time.
+
+    Quantities and prices are e8, money is e6. `text` is the client's order id for orders, the account's number
+    for accounts, the symbol for instruments.
+    """
+
+    seq: int
+    time_ns: int
+    kind: int
+    source: int
+    reject_code: int
+    account: int
+    instrument: int
+    request_id: int
+    order_id: int
+    cause_seq: int
+    side: int
+    ord_type: int
+    tif: int
+    ord_status: int
+    exec_type: int
+    state: int
+    qty_e8: int
+    price_e8: int
+    route_price_e8: int
+    last_qty_e8: int
+    last_px_e8: int
+    cum_qty_e8: int
+    cum_notional_e6: int
+    limit_value: int
+    observed_value: int
+    cash_e6: int
+    reserved_e6: int
+    position_qty_e8: int
+    position_cost_e6: int
+    realized_e6: int
+    text: str
+
+
+def decode(seq: int, time_ns: int, payload: bytes) -> Event:
+    """The event in a log record's payload (EVENT_BYTES, then text_length bytes of text)."""
+    row = np.frombuffer(payload, dtype=EVENT, count=1)[0]
+    text = payload[EVENT_BYTES : EVENT_BYTES + int(row["text_length"])].decode("ascii")
+    return Event(
+        seq, time_ns, *(int(row[name]) for name in Event.__struct_fields__[2:-1]), text
+    )
+
+
+_STATUS_WORDS: Final = {int(s): s.name.lower() for s in OrdStatus}
+
+
+def _value_text(value: int, unit: Unit, code: Reject) -> str:
+    if unit is Unit.PRICE_E8:
+        return units.price_text(value)
+    if unit is Unit.QTY_E8:
+        return units.qty_text(value)
+    if unit is Unit.MONEY_E6:
+        return units.cash_text(value)
+    if unit is Unit.STATE and code in (Reject.ACCOUNT_NOT_ACTIVE, Reject.ACCOUNT_REDUCING):
+        return AccountState(value).name
+    if unit is Unit.STATE:
+        return _STATUS_WORDS.get(value, str(value))
+    return str(value)
+
+
+def reject_message(code: int, limit_value: int, observed_value: int) -> str:
+    """'buying power: insufficient buying power: the order needs 1000, available is 20 (code 401)'."""
+    known = TEXTS.get(Reject(code))
+    if known is None:
+        return f"rejected (code {code})"
+    limit = _value_text(limit_value, known.unit, Reject(code))
+    value = _value_text(observed_value, known.unit, Reject(code))
+    return f"{known.check}: {known.text.format(limit=limit, value=value)} (code {code})"

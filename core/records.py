@@ -1,0 +1,266 @@
+"""The records: every command, event and tick, each declared once, as a fixed layout.
+
+A *command* is what someone asks; it sits in a ring's slot (COMMAND_BYTES) and is journaled as it was applied.
+An *event* is what happened because of one command; it exists only in the log.
+A *tick* is a quote or trade in the broadcast ring.
+
+Always holds here: a layout is declared once, and nobody else adds numbers to pointers. Integers carry their
+scale in the name (`core/units.py`). Codes are FIX's own where FIX has one (Side 54, OrdType 40, TimeInForce 59,
+OrdStatus 39, ExecType 150), stored as the ASCII character.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Final
+
+import numpy as np
+
+LAYOUT_VERSION: Final = 1
+
+# A ring slot: 128 bytes of fields and 128 of text (Alpaca allows a client_order_id of 128 characters).
+COMMAND_BYTES: Final = 256
+FIELDS_BYTES: Final = 128
+TEXT_BYTES_MAX: Final = 128
+
+
+class CommandKind(IntEnum):
+    """What someone asks. Stable numbers: they stand in the log."""
+
+    NEW_ORDER = 1
+    CANCEL = 2
+    VENUE_REPORT = 3
+    OPEN_ACCOUNT = 4
+    DEPOSIT = 5
+    DEFINE_INSTRUMENT = 6
+    SET_ACCOUNT_STATE = 7
+    SET_INSTRUMENT_STATE = 8
+
+
+class EventKind(IntEnum):
+    """What happened. Stable numbers, apart from the commands': they stand in the log beside them."""
+
+    ORDER = 101
+    CASH = 102
+    ACCOUNT = 103
+    INSTRUMENT = 104
+
+
+class Source(IntEnum):
+    """Who put the command in its ring: one producer for each lane."""
+
+    GATEWAY = 1
+    VENUE = 2
+    ADMIN = 3
+    FIX_CLIENT = 4
+
+
+class Side(IntEnum):
+    BUY = ord("1")
+    SELL = ord("2")
+
+
+class OrdType(IntEnum):
+    MARKET = ord("1")
+    LIMIT = ord("2")
+
+
+class TimeInForce(IntEnum):
+    DAY = ord("0")
+    IOC = ord("3")
+
+
+class OrdStatus(IntEnum):
+    """FIX OrdStatus (39)."""
+
+    NEW = ord("0")
+    PARTIALLY_FILLED = ord("1")
+    FILLED = ord("2")
+    CANCELED = ord("4")
+    PENDING_CANCEL = ord("6")
+    REJECTED = ord("8")
+    PENDING_NEW = ord("A")
+    EXPIRED = ord("C")
+
+
+class ExecType(IntEnum):
+    """FIX ExecType (150). CANCEL_REJECT stands for the message OrderCancelReject (35=9), which has none."""
+
+    NEW = ord("0")
+    CANCELED = ord("4")
+    PENDING_CANCEL = ord("6")
+    REJECTED = ord("8")
+    CANCEL_REJECT = ord("9")
+    PENDING_NEW = ord("A")
+    EXPIRED = ord("C")
+    TRADE = ord("F")
+
+
+class AccountState(IntEnum):
+    ACTIVE = 0
+    REDUCING = 1
+    HALTED = 2
+
+
+class InstrumentState(IntEnum):
+    OPEN = 0
+    HALTED = 1
+
+
+# The first 32 bytes of every command are the same.
+_HEAD: Final = [
+    ("kind", "u2"),
+    ("source", "u2"),
+    ("text_length", "u2"),
+    ("flags", "u2"),
+    ("account", "u4"),
+    ("instrument", "u4"),
+    ("request_id", "u8"),
+    ("order_id", "u8"),
+]
+
+
+def _command(fields: list[tuple[str, str]]) -> np.dtype[np.void]:
+    used = np.dtype(_HEAD + fields).itemsize
+    assert used <= FIELDS_BYTES, f"{used} bytes of fields; a command has {FIELDS_BYTES}"
+    pad = [("_pad", f"V{FIELDS_BYTES - used}")] if used < FIELDS_BYTES else []
+    layout = np.dtype(_HEAD + fields + pad + [("text", f"S{TEXT_BYTES_MAX}")])
+    assert layout.itemsize == COMMAND_BYTES
+    return layout
+
+
+HEAD: Final = _command([])
+
+# text: the client's order id. bid, ask and quote_time are stamped by the shard from the instrument's live
+# quote when it takes the command, so that the decision is a pure function of state and command.
+NEW_ORDER: Final = _command(
+    [
+        ("qty_e8", "i8"),
+        ("price_e8", "i8"),
+        ("side", "u1"),
+        ("ord_type", "u1"),
+        ("tif", "u1"),
+        ("_pad1", "V5"),
+        ("bid_e8", "i8"),
+        ("ask_e8", "i8"),
+        ("quote_time_ns", "i8"),
+    ]
+)
+
+# order_id names the order. No text.
+CANCEL: Final = _command([])
+
+# A venue's ExecutionReport or OrderCancelReject. venue_seq: the FIX MsgSeqNum of the session, by which a
+# report that comes again is known. order_id: ours, from ClOrdID (for a cancel, OrigClOrdID). text: ExecID,
+# or for a reject the venue's Text.
+VENUE_REPORT: Final = _command(
+    [
+        ("venue_seq", "u8"),
+        ("last_qty_e8", "i8"),
+        ("last_px_e8", "i8"),
+        ("cum_qty_e8", "i8"),
+        ("leaves_qty_e8", "i8"),
+        ("transact_time_ns", "i8"),
+        ("exec_type", "u1"),
+        ("ord_status", "u1"),
+    ]
+)
+
+# text: the account's number, as people know it. All limits are per order but the position limit.
+OPEN_ACCOUNT: Final = _command(
+    [("max_order_qty_e8", "i8"), ("max_order_notional_e6", "i8"), ("max_position_qty_e8", "i8")]
+)
+
+# amount_e6 > 0 pays in, < 0 pays out. text: a reference.
+DEPOSIT: Final = _command([("amount_e6", "i8")])
+
+# text: the symbol. Defining it again changes its parameters; the number stays.
+DEFINE_INSTRUMENT: Final = _command(
+    [
+        ("tick_e8", "i8"),
+        ("lot_e8", "i8"),
+        ("max_order_qty_e8", "i8"),
+        ("collar_bps", "u4"),
+        ("quote_age_ms_max", "u4"),
+    ]
+)
+
+# state: AccountState or InstrumentState.
+SET_STATE: Final = _command([("state", "u1")])
+
+COMMAND_LAYOUTS: Final = {
+    CommandKind.NEW_ORDER: NEW_ORDER,
+    CommandKind.CANCEL: CANCEL,
+    CommandKind.VENUE_REPORT: VENUE_REPORT,
+    CommandKind.OPEN_ACCOUNT: OPEN_ACCOUNT,
+    CommandKind.DEPOSIT: DEPOSIT,
+    CommandKind.DEFINE_INSTRUMENT: DEFINE_INSTRUMENT,
+    CommandKind.SET_ACCOUNT_STATE: SET_STATE,
+    CommandKind.SET_INSTRUMENT_STATE: SET_STATE,
+}
+
+# One event layout: an order's new state, with the account's cash and position after it, so that a follower
+# stores what it reads and computes nothing. The client's order id follows as text.
+EVENT: Final = np.dtype(
+    [
+        ("kind", "u2"),
+        ("source", "u2"),
+        ("text_length", "u2"),
+        ("reject_code", "u2"),
+        ("account", "u4"),
+        ("instrument", "u4"),
+        ("request_id", "u8"),
+        ("order_id", "u8"),
+        ("cause_seq", "u8"),
+        ("side", "u1"),
+        ("ord_type", "u1"),
+        ("tif", "u1"),
+        ("ord_status", "u1"),
+        ("exec_type", "u1"),
+        ("state", "u1"),
+        ("_pad", "V2"),
+        ("qty_e8", "i8"),
+        ("price_e8", "i8"),
+        ("route_price_e8", "i8"),
+        ("last_qty_e8", "i8"),
+        ("last_px_e8", "i8"),
+        ("cum_qty_e8", "i8"),
+        ("cum_notional_e6", "i8"),
+        ("limit_value", "i8"),
+        ("observed_value", "i8"),
+        ("cash_e6", "i8"),
+        ("reserved_e6", "i8"),
+        ("position_qty_e8", "i8"),
+        ("position_cost_e6", "i8"),
+        ("realized_e6", "i8"),
+    ]
+)
+EVENT_BYTES: Final = EVENT.itemsize
+assert EVENT_BYTES % 8 == 0
+
+
+class TickKind(IntEnum):
+    QUOTE = 1
+    TRADE = 2
+
+
+# published_ns: wall clock at publication, from which staleness is told. time_ns: the recording's own time.
+# QUOTE uses bid/ask and sizes; TRADE uses px_e8/size_e8 and leaves the quote's fields as last known.
+TICK: Final = np.dtype(
+    [
+        ("instrument", "u4"),
+        ("kind", "u1"),
+        ("_pad", "V3"),
+        ("time_ns", "i8"),
+        ("published_ns", "i8"),
+        ("bid_e8", "i8"),
+        ("ask_e8", "i8"),
+        ("bid_size_e8", "i8"),
+        ("ask_size_e8", "i8"),
+        ("px_e8", "i8"),
+        ("size_e8", "i8"),
+        ("recording_index", "u8"),
+    ]
+)
+TICK_BYTES: Final = 128  # slot: two cache lines
+assert TICK.itemsize <= TICK_BYTES
