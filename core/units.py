@@ -7,7 +7,7 @@ The compiled twin of `notional_e6` is in `core/money.py`; Python's integers here
 
 from __future__ import annotations
 
-from decimal import Decimal, InvalidOperation
+from decimal import Clamped, Context, Decimal, DecimalException, Inexact, InvalidOperation, Overflow
 from typing import Final
 
 PRICE_SCALE: Final = 10**8
@@ -22,6 +22,9 @@ INT64_MAX: Final = 2**63 - 1
 QTY_E8_MAX: Final = 10**10 * QTY_SCALE
 PRICE_E8_MAX: Final = 10**10 * PRICE_SCALE
 
+# Scaling in the default context would round a number of more than 28 digits, silently.
+_EXACT: Final = Context(prec=64, traps=[Inexact, Overflow, Clamped, InvalidOperation])
+
 
 class UnitError(ValueError):
     """A number that is not an exact, finite amount of its unit. The text says which and why."""
@@ -35,14 +38,13 @@ def to_fixed(value: Decimal | int | str, scale: int, name: str) -> int:
         raise UnitError(f"{name} {value!r} is not a number; send it as a decimal, like 10 or 10.25") from None
     if not number.is_finite():
         raise UnitError(f"{name} {value!r} is not finite; send a plain decimal number")
-    if abs(number) > INT64_MAX // scale:
+    if number.copy_abs() > INT64_MAX // scale:
         raise UnitError(f"{name} {value} is too large; the most is {INT64_MAX // scale}")
-    scaled = number * scale
-    fixed = int(scaled)
-    if fixed != scaled:
+    try:
+        return int(_EXACT.to_integral_exact(_EXACT.multiply(number, Decimal(scale))))
+    except DecimalException:
         places = len(str(scale)) - 1
-        raise UnitError(f"{name} {value} has more than {places} decimal places")
-    return fixed
+        raise UnitError(f"{name} {value} has more than {places} decimal places") from None
 
 
 def price_e8(value: Decimal | int | str, name: str = "price") -> int:
