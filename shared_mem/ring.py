@@ -1,0 +1,129 @@
+"""Ring: one producer, one consumer, fixed slots, in shared memory. Commands travel in it.
+
+Always holds: a slot is read only after its release-store, and reused only after the consumer's. Full is an
+answer (`try_push` is False), never a wait. Producer and consumer may be killed at any instruction: a record is
+in the ring whole or not at all, and what is in it is there for the next consumer.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from shared_mem.atomics import copy_bytes, load_acquire, load_i64, store_release
+from shared_mem.bell import Bell
+from shared_mem.jit import jit
+from shared_mem.segment import HEADER_BYTES, Segment
+
+LAYOUT: Final = "ring"
+VERSION: Final = 1
+
+# Each on a cache line of its own (two, for the adjacent-line prefetcher).
+SLOT_BYTES: Final = HEADER_BYTES
+MASK: Final = HEADER_BYTES + 8
+TAIL: Final = 128  # the next slot to be written: the producer's
+HEAD: Final = 256  # the next slot to be read: the consumer's
+SLOTS: Final = 384
+
+
+@jit
+def try_push(base: int, record: int, length: int) -> bool:
+    """Copy `length` bytes at address `record` into the next slot; False when the ring is full."""
+    tail = load_i64(base + TAIL)
+    mask = load_i64(base + MASK)
+    if tail - load_acquire(base + HEAD) > mask:
+        return False
+    copy_bytes(base + SLOTS + (tail & mask) * load_i64(base + SLOT_BYTES), record, length)
+    store_release(base + TAIL, tail + 1)
+    return True
+
+
+@jit
+def front(base: int) -> int:
+    """Address of the oldest record, or 0 when there is none. `release_front` gives its slot back."""
+    head = load_i64(base + HEAD)
+    if load_acquire(base + TAIL) == head:
+        return 0
+    return base + SLOTS + (head & load_i64(base + MASK)) * load_i64(base + SLOT_BYTES)
+
+
+@jit
+def release_front(base: int) -> None:
+    store_release(base + HEAD, load_i64(base + HEAD) + 1)
+
+
+@jit
+def _claim(base: int) -> int:
+    """Offset of the slot to be written, or -1 when the ring is full."""
+    tail = load_i64(base + TAIL)
+    mask = load_i64(base + MASK)
+    if tail - load_acquire(base + HEAD) > mask:
+        return -1
+    return SLOTS + (tail & mask) * load_i64(base + SLOT_BYTES)
+
+
+@jit
+def _publish(base: int) -> None:
+    store_release(base + TAIL, load_i64(base + TAIL) + 1)
+
+
+@jit
+def _length(base: int) -> int:
+    return load_acquire(base + TAIL) - load_acquire(base + HEAD)
+
+
+class RingError(ValueError):
+    pass
+
+
+class Ring:
+    """A ring as Python sees it. The consumer creates it, the producer attaches; each is one thread."""
+
+    def __init__(self, segment: Segment, bell: Bell | None) -> None:
+        self._segment = segment
+        self._bell = bell
+        self.address = segment.address
+        self.slot_bytes = int.from_bytes(segment.view[SLOT_BYTES : SLOT_BYTES + 8], "little")
+        self.capacity = int.from_bytes(segment.view[MASK : MASK + 8], "little") + 1
+
+    @classmethod
+    def create(cls, path: Path, slot_bytes: int, capacity: int, *, bell: Bell | None = None) -> Ring:
+        """capacity: a power of two. An earlier ring of the same size is kept, with the records in it."""
+        if capacity < 1 or capacity & (capacity - 1):
+            raise RingError(f"capacity {capacity} is not a power of two; take {1 << capacity.bit_length()}")
+        if slot_bytes % 8:
+            raise RingError(f"slot_bytes {slot_bytes} is not a multiple of 8")
+        segment = Segment.create(path, SLOTS + slot_bytes * capacity, LAYOUT, VERSION)
+        segment.view[SLOT_BYTES : SLOT_BYTES + 8] = slot_bytes.to_bytes(8, "little")
+        segment.view[MASK : MASK + 8] = (capacity - 1).to_bytes(8, "little")
+        return cls(segment, bell)
+
+    @classmethod
+    def attach(cls, path: Path, *, bell: Bell | None = None) -> Ring:
+        return cls(Segment.attach(path, LAYOUT, VERSION), bell)
+
+    def try_push(self, record: bytes) -> bool:
+        """Put a record in, and ring the consumer's bell. False when full. Raises RingError when it is too long."""
+        if len(record) > self.slot_bytes:
+            raise RingError(f"record of {len(record)} bytes; a slot has {self.slot_bytes}")
+        offset = _claim(self.address)
+        if offset < 0:
+            return False
+        self._segment.view[offset : offset + len(record)] = record
+        _publish(self.address)
+        if self._bell is not None:
+            self._bell.ring()
+        return True
+
+    def pop(self) -> bytes | None:
+        """The oldest record, a whole slot long; None when there is none."""
+        address = front(self.address)
+        if address == 0:
+            return None
+        offset = address - self.address
+        record = bytes(self._segment.view[offset : offset + self.slot_bytes])
+        release_front(self.address)
+        return record
+
+    def __len__(self) -> int:
+        return int(_length(self.address))
