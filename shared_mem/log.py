@@ -1,0 +1,412 @@
+"""The log: journal, outbox and audit trail in one. Its newest part is a ring in shared memory, all of it is files.
+
+    writer (the shard) -> tail, a ring in shared memory -> flusher -> segment files
+                              \\_ readers follow the tail, or the files when they lag
+
+Always holds:
+- A position is an absolute byte offset. The same offset names the same byte in the tail and in the files:
+  segment file number `position // segment_bytes`, and the tail's `position % tail_bytes`.
+- A record is visible when WRITTEN passes it: whole, with its CRC-32C. No record crosses a segment's end.
+- The writer never overtakes the flusher: `room` says how much may still be written (actors/shard.py rejects new
+  orders when it shrinks). The tail outlives the writer's process; the files outlive the machine's memory.
+- The first bad record after everything known to be synced is a torn tail and is cut off; a bad record before
+  that is corruption, and stops the start with its place named. Every record says how far behind it the flusher
+  was (`synced_lag`), so that any later good record proves the bad one had been durable.
+
+Must not know what is in a record.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from enum import IntEnum
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from shared_mem.atomics import (
+    copy_bytes,
+    crc32c,
+    load_acquire,
+    load_i64,
+    load_u16,
+    load_u32,
+    store_i64,
+    store_release,
+    store_u16,
+    store_u32,
+)
+from shared_mem.bell import AWAKE, clear_flag, drain, open_fifo, park_flag, ring_if_parked
+from shared_mem.jit import jit
+from shared_mem.segment import HEADER_BYTES, Segment, SegmentError
+
+LAYOUT: Final = "log"
+VERSION: Final = 1
+
+# A segment file and the tail: 64 MiB holds the last 150,000 orders for readers without a disk read, and is
+# touched page by page. Both are the same size, so that a record that fits one fits the other.
+SEGMENT_BYTES: Final = 64 << 20
+
+# A record's header. length counts header and payload; the record takes the next multiple of 8.
+RECORD_HEADER_BYTES: Final = 32
+R_LENGTH: Final = 0  # u2
+R_KIND: Final = 2  # u2
+R_CRC: Final = 4  # u4, over everything after it and, as its start, length and kind
+R_SEQ: Final = 8  # u8
+R_TIME: Final = 16  # i8, nanoseconds since 1970
+R_EPOCH: Final = 24  # u4
+R_SYNCED_LAG: Final = 28  # u4, bytes between this record and the flusher when it was written
+_RECORD: Final = struct.Struct("<HHIQqII")
+
+RECORD_BYTES_MAX: Final = 1024
+KIND_PADDING: Final = 0xFFFF
+SYNCED_LAG_MAX: Final = 0xFFFFFFFF
+
+# The tail's control block, each writer's words on lines of their own.
+SEGMENT_SIZE: Final = HEADER_BYTES  # segment_bytes = tail_bytes
+SHARD: Final = HEADER_BYTES + 8
+LOG_ID: Final = HEADER_BYTES + 16
+START: Final = HEADER_BYTES + 24  # the first position that this tail holds
+EPOCH: Final = HEADER_BYTES + 32
+WRITTEN: Final = 128
+WRITTEN_SEQ: Final = 136
+SYNCED: Final = 256
+SYNCED_SEQ: Final = 264
+BELLS: Final = 384  # one flag a reader, each on its line
+BELL_STRIDE: Final = 64
+DATA: Final = 4096
+
+
+class Reader(IntEnum):
+    """Who follows the log: each has its bell in the tail, so that the writer can wake it."""
+
+    FLUSHER = 0
+    FIX = 1
+    GATEWAY = 2
+    FIX_DOOR = 3
+    PUBLISHER = 4
+    SNAPSHOTS = 5
+    AUDIT = 6
+
+
+READERS: Final = len(Reader)
+
+
+class Gate(IntEnum):
+    """How far the log must have got before an effect may leave. The value is the bell flag that waits for it."""
+
+    WRITTEN = 1
+    SYNCED = 2
+
+
+class LogError(RuntimeError):
+    """The log can't be opened or read as asked. The text names the place and the remedy."""
+
+
+class LogCorrupt(LogError):
+    pass
+
+
+class CursorInvalid(LogError):
+    pass
+
+
+class Record(NamedTuple):
+    position: int
+    next_position: int
+    seq: int
+    time_ns: int
+    epoch: int
+    kind: int
+    payload: bytes
+
+
+@jit
+def put_record(
+    target: int, kind: int, seq: int, time_ns: int, epoch: int, synced_lag: int, payload: int, length: int
+) -> int:
+    """Write one record at address `target`; returns the bytes it takes. `length` counts the payload alone."""
+    total = RECORD_HEADER_BYTES + length
+    taken = (total + 7) & ~7
+    store_i64(target + taken - 8, 0)
+    copy_bytes(target + RECORD_HEADER_BYTES, payload, length)
+    store_u16(target + R_LENGTH, total)
+    store_u16(target + R_KIND, kind)
+    store_i64(target + R_SEQ, seq)
+    store_i64(target + R_TIME, time_ns)
+    store_u32(target + R_EPOCH, epoch)
+    store_u32(target + R_SYNCED_LAG, min(synced_lag, SYNCED_LAG_MAX))
+    store_u32(target + R_CRC, crc32c(target + R_SEQ, taken - R_SEQ, total | kind << 16))
+    return taken
+
+
+@jit
+def record_is_good(at: int, room: int) -> bool:
+    """Whether a whole record with the right checksum stands at address `at`, within `room` bytes."""
+    if room < RECORD_HEADER_BYTES:
+        return False
+    total = load_u16(at + R_LENGTH)
+    taken = (total + 7) & ~7
+    if total < RECORD_HEADER_BYTES or taken > room:
+        return False
+    start = total | load_u16(at + R_KIND) << 16
+    return load_u32(at + R_CRC) == crc32c(at + R_SEQ, taken - R_SEQ, start)
+
+
+@jit
+def put_padding(target: int, room: int) -> None:
+    """Fill the rest of a segment: a record of its own when there is room for a header, else zeros."""
+    if room < RECORD_HEADER_BYTES:
+        for offset in range(0, room, 8):
+            store_i64(target + offset, 0)
+        return
+    store_u16(target + R_LENGTH, room)
+    store_u16(target + R_KIND, KIND_PADDING)
+    for offset in range(R_SEQ, room, 8):
+        store_i64(target + offset, 0)
+    store_u32(target + R_CRC, crc32c(target + R_SEQ, room - R_SEQ, room | KIND_PADDING << 16))
+
+
+@jit
+def publish(base: int, position: int, seq: int) -> None:
+    """Make everything before `position` visible: the gate `written`."""
+    store_release(base + WRITTEN_SEQ, seq)
+    store_release(base + WRITTEN, position)
+
+
+@jit
+def room(base: int, position: int) -> int:
+    """Bytes that may be written at `position` before the flusher would be overtaken."""
+    return load_i64(base + SEGMENT_SIZE) - (position - load_acquire(base + SYNCED))
+
+
+@jit
+def ring_bells(base: int, fds: int, gate: int) -> None:
+    """Wake every reader that waits for `gate`. fds: address of READERS int64 descriptors."""
+    for reader in range(READERS):
+        ring_if_parked(base + BELLS + reader * BELL_STRIDE, load_i64(fds + 8 * reader), gate)
+
+
+@jit
+def scan(data: int, length: int, seq: int, epoch: int) -> tuple[int, int, int]:
+    """Walk good records from address `data`: (bytes walked, next seq, last epoch).
+
+    It stops at the first record that is bad or out of sequence. `seq` is the first one expected; 0 takes any.
+    """
+    at = 0
+    while at + RECORD_HEADER_BYTES <= length and record_is_good(data + at, length - at):
+        total = load_u16(data + at + R_LENGTH)
+        if load_u16(data + at + R_KIND) != KIND_PADDING:
+            found = load_i64(data + at + R_SEQ)
+            found_epoch = load_u32(data + at + R_EPOCH)
+            if (seq != 0 and found != seq) or found_epoch < epoch:
+                break
+            seq = found + 1
+            epoch = found_epoch
+        at += (total + 7) & ~7
+    return at, seq, epoch
+
+
+@jit
+def proof_of_sync(data: int, length: int, bad: int, base_position: int) -> int:
+    """Position of a good record after `bad` whose synced_lag proves that the bytes at `bad` were durable; or -1."""
+    for at in range(bad + 8, length - RECORD_HEADER_BYTES, 8):
+        if load_u16(data + at + R_KIND) == KIND_PADDING or not record_is_good(data + at, length - at):
+            continue
+        if base_position + at - load_u32(data + at + R_SYNCED_LAG) > base_position + bad:
+            return base_position + at
+    return -1
+
+
+def segment_path(log_dir: Path, number: int) -> Path:
+    return log_dir / f"{number:010d}.log"
+
+
+def tail_path(run_dir: Path) -> Path:
+    return run_dir / "log.tail"
+
+
+class Tail:
+    """The mapped tail, and its few words by name."""
+
+    def __init__(self, segment: Segment) -> None:
+        self.segment = segment
+        self.address = segment.address
+        self.segment_bytes = self._word(SEGMENT_SIZE)
+        self.shard = self._word(SHARD)
+
+    @classmethod
+    def attach(cls, run_dir: Path) -> Tail:
+        return cls(Segment.attach(tail_path(run_dir), LAYOUT, VERSION))
+
+    def _word(self, offset: int) -> int:
+        return int(load_word(self.address + offset))
+
+    def set_word(self, offset: int, value: int) -> None:
+        store_word(self.address + offset, value)
+
+    @property
+    def log_id(self) -> int:
+        return self._word(LOG_ID)
+
+    @property
+    def start(self) -> int:
+        return self._word(START)
+
+    @property
+    def epoch(self) -> int:
+        return self._word(EPOCH)
+
+    @property
+    def written(self) -> int:
+        return self._word(WRITTEN)
+
+    @property
+    def written_seq(self) -> int:
+        return self._word(WRITTEN_SEQ)
+
+    @property
+    def synced(self) -> int:
+        return self._word(SYNCED)
+
+    @property
+    def synced_seq(self) -> int:
+        return self._word(SYNCED_SEQ)
+
+    def reached(self, gate: Gate) -> int:
+        """The position up to which effects may leave at this gate."""
+        return self.synced if gate is Gate.SYNCED else self.written
+
+    def copy(self, position: int, length: int) -> bytes:
+        """Bytes from the ring; the caller has seen to it that they don't cross the segment's end."""
+        offset = DATA + position % self.segment_bytes
+        return bytes(self.segment.view[offset : offset + length])
+
+
+@jit
+def load_word(address: int) -> int:
+    return load_acquire(address)
+
+
+@jit
+def store_word(address: int, value: int) -> int:
+    store_release(address, value)
+    return value
+
+
+# What one read takes at most: enough to amortise its cost, small beside the tail.
+READ_BYTES_MAX: Final = 256 << 10
+
+
+class LogReader:
+    """Follows the log from a position. Reading changes nothing; the cursor is the caller's to keep, with the
+    effect it stands for. `position`: where to go on; 0 is the beginning."""
+
+    def __init__(
+        self, log_dir: Path, run_dir: Path, reader: Reader, position: int = 0, gate: Gate = Gate.WRITTEN
+    ) -> None:
+        self._log_dir = log_dir
+        self._tail = Tail.attach(run_dir)
+        self._gate = gate
+        self._flag = self._tail.address + BELLS + int(reader) * BELL_STRIDE
+        self._fd = open_fifo(run_dir / f"bell.reader.{int(reader)}")
+        self._file: tuple[int, int] | None = None  # number, descriptor
+        self.position = position
+        if position > self._tail.written:
+            raise CursorInvalid(
+                f"the cursor of {reader.name} stands at {position}, the log ends at {self._tail.written}: "
+                "the log was replaced; remove the cursor to begin anew"
+            )
+
+    @property
+    def tail(self) -> Tail:
+        return self._tail
+
+    def end_position(self) -> int:
+        return self._tail.reached(self._gate)
+
+    def read(self, max_records: int = 256) -> list[Record]:
+        """The next records, oldest first; [] when there are none behind the gate."""
+        end = self.end_position()
+        records: list[Record] = []
+        while not records and self.position < end:
+            start = self.position
+            left_in_segment = self._tail.segment_bytes - start % self._tail.segment_bytes
+            raw = self._bytes(start, min(end - start, left_in_segment, READ_BYTES_MAX))
+            self._parse(raw, start, left_in_segment, max_records, records)
+        return records
+
+    def _bytes(self, position: int, length: int) -> bytes:
+        tail = self._tail
+        if position >= tail.start:
+            raw = tail.copy(position, length)
+            # The writer may be up to one command's records past WRITTEN: keep that far away from its pen.
+            if tail.written + 64 * RECORD_BYTES_MAX - position <= tail.segment_bytes:
+                return raw
+        return self._file_bytes(position, min(length, max(0, tail.synced - position)))
+
+    def _file_bytes(self, position: int, length: int) -> bytes:
+        number, offset = divmod(position, self._tail.segment_bytes)
+        if self._file is None or self._file[0] != number:
+            self._close_file()
+            try:
+                self._file = (number, os.open(segment_path(self._log_dir, number), os.O_RDONLY))
+            except FileNotFoundError:
+                raise CursorInvalid(
+                    f"{segment_path(self._log_dir, number)} is gone: this reader is further behind than the log "
+                    "is kept; rebuild it from a snapshot"
+                ) from None
+        return os.pread(self._file[1], length, offset)
+
+    def _close_file(self) -> None:
+        if self._file is not None:
+            os.close(self._file[1])
+            self._file = None
+
+    def _parse(self, raw: bytes, start: int, left: int, most: int, records: list[Record]) -> None:
+        at = 0
+        while at + RECORD_HEADER_BYTES <= len(raw) and len(records) < most:
+            total, kind, _crc, seq, time_ns, epoch, _lag = _RECORD.unpack_from(raw, at)
+            taken = (total + 7) & ~7
+            if total < RECORD_HEADER_BYTES:
+                raise LogCorrupt(f"no record at position {start + at}; run `tradewind log verify`")
+            if at + taken > len(raw) and kind != KIND_PADDING:
+                break
+            if kind != KIND_PADDING:
+                payload = raw[at + RECORD_HEADER_BYTES : at + total]
+                position = start + at
+                records.append(Record(position, position + taken, seq, time_ns, epoch, kind, payload))
+            at += taken
+        if left - at < RECORD_HEADER_BYTES:
+            at = left  # too short for a header: the rest of the segment is zeros
+        self.position = start + at
+
+    def fileno(self) -> int:
+        return self._fd
+
+    def park(self) -> None:
+        """Set the flag; read once more, then sleep on `fileno()`."""
+        park_flag(self._flag, int(self._gate))
+
+    def wake(self) -> None:
+        clear_flag(self._flag)
+        drain(self._fd)
+
+    def close(self) -> None:
+        clear_flag(self._flag)
+        self._close_file()
+        os.close(self._fd)
+
+
+__all__ = [
+    "AWAKE",
+    "CursorInvalid",
+    "Gate",
+    "LogCorrupt",
+    "LogError",
+    "LogReader",
+    "Reader",
+    "Record",
+    "SegmentError",
+    "Tail",
+]

@@ -1,0 +1,285 @@
+"""Opening the log to write, and the flusher that streams the tail to disk. One process at a time does this.
+
+Always holds: a segment file is reserved in full (`posix_fallocate`) before it is written; what is written goes
+out with `pwrite` and counts only after `fdatasync`. After a failed `fdatasync` or `pwrite` the process dies at
+once: the page cache can't be trusted any more (Rebello et al., ATC 2020), and nothing is acknowledged after it.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from shared_mem import log
+from shared_mem.bell import open_fifo
+from shared_mem.log import (
+    BELL_STRIDE,
+    BELLS,
+    DATA,
+    EPOCH,
+    LOG_ID,
+    READERS,
+    SEGMENT_SIZE,
+    SHARD,
+    START,
+    SYNCED,
+    SYNCED_SEQ,
+    WRITTEN,
+    WRITTEN_SEQ,
+    Gate,
+    LogCorrupt,
+    LogError,
+    Reader,
+    Tail,
+    proof_of_sync,
+    ring_bells,
+    scan,
+    segment_path,
+    tail_path,
+)
+from shared_mem.segment import Segment, SegmentError
+
+# The flusher looks at least this often, should a wake-up ever fail it: the bound of the flush window.
+FLUSH_POLL_S: Final = 0.05
+
+EXIT_DISK_FAILED: Final = 70  # EX_SOFTWARE; the supervisor tells it from a crash
+
+
+class LogWriter:
+    """The log, open for its one writer. `position` and `next_seq` are where the writer goes on."""
+
+    def __init__(self, log_dir: Path, run_dir: Path, tail: Tail) -> None:
+        self.log_dir = log_dir
+        self.run_dir = run_dir
+        self.tail = tail
+        self.bell_fds = np.array(
+            [open_fifo(run_dir / f"bell.reader.{reader}") for reader in range(READERS)], dtype=np.int64
+        )
+
+    @classmethod
+    def open(
+        cls, log_dir: Path, run_dir: Path, shard: int, epoch: int, *, segment_bytes: int = log.SEGMENT_BYTES
+    ) -> LogWriter:
+        """Go on where the log ends: in the tail when it is still in memory, else at the end of the files.
+
+        epoch: the owner's number, at least as high as the log's. Raises LogCorrupt or LogError.
+        """
+        log_dir.mkdir(parents=True, exist_ok=True)
+        log_id = _log_id(log_dir)
+        tail = _living_tail(run_dir, log_id, segment_bytes)
+        if tail is None:
+            tail = _tail_from_files(log_dir, run_dir, log_id, shard, segment_bytes)
+        if tail.epoch > epoch:
+            raise LogError(f"the log is at epoch {tail.epoch}, this owner has {epoch}: another shard took over")
+        tail.set_word(EPOCH, epoch)
+        return cls(log_dir, run_dir, tail)
+
+    @property
+    def position(self) -> int:
+        return self.tail.written
+
+    @property
+    def next_seq(self) -> int:
+        return self.tail.written_seq + 1
+
+
+def _log_id(log_dir: Path) -> int:
+    """A random number that ties the files to their tail: a wiped folder must not meet an old tail."""
+    path = log_dir / "log.id"
+    try:
+        return int(path.read_text())
+    except FileNotFoundError:
+        number = secrets.randbits(62)
+        temporary = path.with_suffix(".new")
+        temporary.write_text(f"{number}\n")
+        temporary.rename(path)
+        return number
+    except ValueError:
+        raise LogError(f"{path} is not a number; restore it or remove the whole folder") from None
+
+
+def _living_tail(run_dir: Path, log_id: int, segment_bytes: int) -> Tail | None:
+    try:
+        tail = Tail.attach(run_dir)
+    except SegmentError:
+        return None
+    if tail.log_id != log_id:
+        return None
+    if tail.segment_bytes != segment_bytes:
+        raise LogError(f"the log has segments of {tail.segment_bytes} bytes, asked for {segment_bytes}")
+    return tail
+
+
+def _tail_from_files(log_dir: Path, run_dir: Path, log_id: int, shard: int, segment_bytes: int) -> Tail:
+    position, next_seq, epoch = recover_end(log_dir, segment_bytes)
+    path = tail_path(run_dir)
+    path.unlink(missing_ok=True)
+    segment = Segment.create(path, DATA + segment_bytes, log.LAYOUT, log.VERSION)
+    tail = Tail(segment)
+    words = {
+        SEGMENT_SIZE: segment_bytes,
+        SHARD: shard,
+        START: position,
+        EPOCH: epoch,
+        WRITTEN: position,
+        WRITTEN_SEQ: next_seq - 1,
+        SYNCED: position,
+        SYNCED_SEQ: next_seq - 1,
+        LOG_ID: log_id,  # last: a tail without it is half made
+    }
+    for offset, value in words.items():
+        tail.set_word(offset, value)
+    return Tail(segment)
+
+
+def recover_end(log_dir: Path, segment_bytes: int) -> tuple[int, int, int]:
+    """Where the files end: (position, next seq, last epoch). Cuts off a torn tail; raises LogCorrupt."""
+    numbers = sorted(int(path.stem) for path in log_dir.glob("*.log"))
+    position, seq, epoch = (numbers[0] * segment_bytes if numbers else 0), 0, 0
+    for index, number in enumerate(numbers):
+        if number != numbers[0] + index:
+            raise LogCorrupt(f"{segment_path(log_dir, numbers[0] + index)} is missing; restore it from a copy")
+        path = segment_path(log_dir, number)
+        data = np.fromfile(path, dtype=np.uint8)
+        size = len(data) - len(data) % 8
+        walked, seq, epoch = scan(data.ctypes.data, size, seq, epoch)
+        if segment_bytes - walked < log.RECORD_HEADER_BYTES:
+            walked = segment_bytes
+        position = number * segment_bytes + walked
+        if walked == segment_bytes:
+            continue
+        _end_in(path, data, size, walked, position, numbers[index + 1 :], segment_bytes)
+        break
+    return int(position), int(max(seq, 1)), int(epoch)
+
+
+def _end_in(
+    path: Path, data: np.ndarray, size: int, walked: int, position: int, later: list[int], segment_bytes: int
+) -> None:
+    """The log ends inside `path`, at `walked`: make sure that it may, and wipe what stands behind."""
+    proof = int(proof_of_sync(data.ctypes.data, size, walked, position - walked))
+    if proof < 0:
+        for number in later:
+            following = segment_path(path.parent, number)
+            if np.fromfile(following, dtype=np.uint8).any():
+                proof = number * segment_bytes
+                break
+    if proof >= 0:
+        raise LogCorrupt(
+            f"{path} is damaged at offset {walked} (position {position}): the record at position {proof} proves "
+            "that it had been on disk. Nothing was changed. Restore the file from a copy or a standby"
+        )
+    if data[walked:].any():
+        with path.open("r+b") as file:
+            file.seek(walked)
+            file.write(bytes(len(data) - walked))
+            file.flush()
+            os.fsync(file.fileno())
+
+
+class Flusher(threading.Thread):
+    """Streams the tail to the segment files, in the shard's process, beside its compiled loop."""
+
+    def __init__(self, writer: LogWriter, die: Callable[[str], None] | None = None) -> None:
+        super().__init__(name="flusher", daemon=True)
+        self._writer = writer
+        self._tail = writer.tail
+        self._die = die or _die
+        self._flag = self._tail.address + BELLS + int(Reader.FLUSHER) * BELL_STRIDE
+        self._fd = open_fifo(writer.run_dir / f"bell.reader.{int(Reader.FLUSHER)}")
+        self._files: dict[int, int] = {}
+        self._stopping = threading.Event()
+        self.disk_full = False
+        self.flushes = 0
+
+    def run(self) -> None:
+        import select
+
+        while not self._stopping.is_set():
+            if self.flush() == 0:
+                log.park_flag(self._flag, int(Gate.WRITTEN))
+                if self._tail.written == self._tail.synced or self.disk_full:
+                    select.select([self._fd], [], [], FLUSH_POLL_S)
+                log.clear_flag(self._flag)
+                log.drain(self._fd)
+        self.flush()
+
+    def stop(self) -> None:
+        """Flush what is written, and end."""
+        self._stopping.set()
+        self.join()
+        for fd in self._files.values():
+            os.close(fd)
+
+    def flush(self) -> int:
+        """Bring everything written to disk; the bytes it was. Sets `disk_full` and returns 0 when there is no room."""
+        tail = self._tail
+        seq, end, start = tail.written_seq, tail.written, tail.synced
+        if end == start:
+            return 0
+        touched = set()
+        position = start
+        while position < end:
+            number, offset = divmod(position, tail.segment_bytes)
+            fd = self._file(number)
+            if fd is None:
+                self.disk_full = True
+                return 0
+            length = min(end - position, tail.segment_bytes - offset)
+            self._write(fd, DATA + offset, length, offset)
+            touched.add(fd)
+            position += length
+        for fd in touched:
+            try:
+                os.fdatasync(fd)
+            except OSError as error:
+                self._die(f"fdatasync of the log failed: {error}. Nothing after position {start} is acknowledged.")
+        self.disk_full = False
+        tail.set_word(SYNCED_SEQ, seq)
+        tail.set_word(SYNCED, end)
+        self.flushes += 1
+        ring_bells(tail.address, self._writer.bell_fds.ctypes.data, int(Gate.SYNCED))
+        return end - start
+
+    def _write(self, fd: int, start: int, length: int, offset: int) -> None:
+        view = self._tail.segment.view
+        done = 0
+        while done < length:
+            try:
+                done += os.pwrite(fd, view[start + done : start + length], offset + done)
+            except OSError as error:
+                self._die(f"write to the log failed: {error}")
+
+    def _file(self, number: int) -> int | None:
+        """The descriptor of a segment, its space reserved; None when the disk has no room for it."""
+        if number in self._files:
+            return self._files[number]
+        path = segment_path(self._writer.log_dir, number)
+        fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            os.posix_fallocate(fd, 0, self._tail.segment_bytes)
+        except OSError as error:
+            os.close(fd)
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                return None
+            self._die(f"{path}: {error}")
+        os.fsync(fd)
+        directory = os.open(self._writer.log_dir, os.O_RDONLY)
+        os.fsync(directory)
+        os.close(directory)
+        for old in [n for n in self._files if n < number - 1]:
+            os.close(self._files.pop(old))
+        self._files[number] = fd
+        return fd
+
+
+def _die(message: str) -> None:
+    os.write(2, f"{message}\n".encode())
+    os._exit(EXIT_DISK_FAILED)
