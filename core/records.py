@@ -96,6 +96,11 @@ class ExecType(IntEnum):
     TRADE = ord("F")
 
 
+# A command's flags. LOG_FULL: the shard had no room in the log for one more order when it took this one; it
+# stands in the command so that the decision stays a function of state and command.
+FLAG_LOG_FULL: Final = 1
+
+
 class AccountState(IntEnum):
     ACTIVE = 0
     REDUCING = 1
@@ -121,12 +126,18 @@ _HEAD: Final = [
 
 
 def _command(fields: list[tuple[str, str]]) -> np.dtype[np.void]:
-    used = np.dtype(_HEAD + fields).itemsize
-    assert used <= FIELDS_BYTES, f"{used} bytes of fields; a command has {FIELDS_BYTES}"
-    pad = [("_pad", f"V{FIELDS_BYTES - used}")] if used < FIELDS_BYTES else []
-    layout = np.dtype(_HEAD + fields + pad + [("text", f"S{TEXT_BYTES_MAX}")])
-    assert layout.itemsize == COMMAND_BYTES
-    return layout
+    """The head, `fields` (each aligned to its size) and at FIELDS_BYTES the text."""
+    layout = np.dtype([*_HEAD, *fields], align=True)
+    assert layout.itemsize <= FIELDS_BYTES, f"{layout.itemsize} bytes of fields; a command has {FIELDS_BYTES}"
+    names = layout.names or ()
+    return np.dtype(
+        {
+            "names": [*names, "text"],
+            "formats": [*(layout[name] for name in names), f"S{TEXT_BYTES_MAX}"],
+            "offsets": [*(layout.fields[name][1] for name in names), FIELDS_BYTES],
+            "itemsize": COMMAND_BYTES,
+        }
+    )
 
 
 HEAD: Final = _command([])
@@ -140,7 +151,6 @@ NEW_ORDER: Final = _command(
         ("side", "u1"),
         ("ord_type", "u1"),
         ("tif", "u1"),
-        ("_pad1", "V5"),
         ("bid_e8", "i8"),
         ("ask_e8", "i8"),
         ("quote_time_ns", "i8"),
@@ -218,7 +228,6 @@ EVENT: Final = np.dtype(
         ("ord_status", "u1"),
         ("exec_type", "u1"),
         ("state", "u1"),
-        ("_pad", "V2"),
         ("qty_e8", "i8"),
         ("price_e8", "i8"),
         ("route_price_e8", "i8"),
@@ -233,7 +242,8 @@ EVENT: Final = np.dtype(
         ("position_qty_e8", "i8"),
         ("position_cost_e6", "i8"),
         ("realized_e6", "i8"),
-    ]
+    ],
+    align=True,
 )
 EVENT_BYTES: Final = EVENT.itemsize
 assert EVENT_BYTES % 8 == 0
@@ -250,7 +260,6 @@ TICK: Final = np.dtype(
     [
         ("instrument", "u4"),
         ("kind", "u1"),
-        ("_pad", "V3"),
         ("time_ns", "i8"),
         ("published_ns", "i8"),
         ("bid_e8", "i8"),
@@ -260,7 +269,8 @@ TICK: Final = np.dtype(
         ("px_e8", "i8"),
         ("size_e8", "i8"),
         ("recording_index", "u8"),
-    ]
+    ],
+    align=True,
 )
 TICK_BYTES: Final = 128  # slot: two cache lines
 assert TICK.itemsize <= TICK_BYTES

@@ -101,6 +101,24 @@ def fence(typing_context: Any) -> Any:
     return types.void(), emit
 
 
+def _one_way_fence(ordering: str) -> Any:
+    @intrinsic
+    def one_way(typing_context: Any) -> Any:
+        def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            builder.fence(ordering)
+            return context.get_dummy_value()
+
+        return types.void(), emit
+
+    return one_way
+
+
+# Free on x86-64 but for what the compiler may move: stores before are seen before stores after; loads before
+# are done before loads after.
+release_fence = _one_way_fence("release")
+acquire_fence = _one_way_fence("acquire")
+
+
 @intrinsic
 def pause(typing_context: Any) -> Any:
     """Tell the core that this is a spin loop."""
