@@ -1,0 +1,73 @@
+"""apply(state, command) -> events: the one way in which the state of a shard changes.
+
+Always holds: a pure function of its arguments. Time, sequence number and quote stand in the command and its log
+record; there is no clock, no randomness and no float below here. The same commands give the same events and the
+same state hash: in the shard, in its recovery and in every replica.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from actors import account, instrument
+from actors.cancel import on_cancel
+from actors.emit import P_EPOCH, P_POSITION, P_SEQ, P_TIME, Command, Out, emit, journal, new_event
+from actors.new_order import on_new_order
+from actors.report import on_report
+from actors.tables import R_EPOCH, R_EVENTS, R_POSITION, R_SEQ, R_TIME, State
+from core.records import CommandKind, EventKind
+from core.rejects import Reject
+from shared_mem.jit import jit
+
+_NEW_ORDER: Final = int(CommandKind.NEW_ORDER)
+_CANCEL: Final = int(CommandKind.CANCEL)
+_VENUE_REPORT: Final = int(CommandKind.VENUE_REPORT)
+_OPEN_ACCOUNT: Final = int(CommandKind.OPEN_ACCOUNT)
+_DEPOSIT: Final = int(CommandKind.DEPOSIT)
+_DEFINE_INSTRUMENT: Final = int(CommandKind.DEFINE_INSTRUMENT)
+_SET_ACCOUNT_STATE: Final = int(CommandKind.SET_ACCOUNT_STATE)
+_SET_INSTRUMENT_STATE: Final = int(CommandKind.SET_INSTRUMENT_STATE)
+_ORDER_EVENT: Final = int(EventKind.ORDER)
+_UNKNOWN: Final = int(Reject.COMMAND_UNKNOWN)
+
+
+@jit
+def apply(state: State, out: Out, command: Command) -> None:
+    """Do what the command asks and emit its events. The pen's next seq is one past the command's own."""
+    kind = int(command.head[0].kind)
+    if kind == _NEW_ORDER:
+        on_new_order(state, out, command)
+    elif kind == _VENUE_REPORT:
+        on_report(state, out, command)
+    elif kind == _CANCEL:
+        on_cancel(state, out, command)
+    elif kind == _OPEN_ACCOUNT:
+        account.open_account(state, out, command)
+    elif kind == _DEPOSIT:
+        account.move_cash(state, out, command)
+    elif kind == _DEFINE_INSTRUMENT:
+        instrument.define(state, out, command)
+    elif kind == _SET_ACCOUNT_STATE:
+        account.set_state(state, out, command)
+    elif kind == _SET_INSTRUMENT_STATE:
+        instrument.set_state(state, out, command)
+    else:
+        event = new_event(out, _ORDER_EVENT, command)
+        event.reject_code = _UNKNOWN
+        event.observed_value = kind
+        emit(out)
+    registers = state.registers
+    registers[R_SEQ] = out.pen[P_SEQ] - 1
+    registers[R_POSITION] = out.pen[P_POSITION]
+    registers[R_TIME] = out.pen[P_TIME]
+    registers[R_EPOCH] = out.pen[P_EPOCH]
+    registers[R_EVENTS] += 1
+
+
+@jit
+def journal_and_apply(state: State, out: Out, command: Command) -> None:
+    """What the shard does with a command: name it, write it to the log, apply it. The caller publishes."""
+    if command.head[0].kind == _NEW_ORDER:
+        command.head[0].order_id = out.pen[P_SEQ]
+    journal(out, command)
+    apply(state, out, command)

@@ -1,0 +1,215 @@
+"""A new order: the checks in the policy's order, then reservation and acceptance, or the reject that names why.
+
+Always holds: nothing is reserved, and no row is taken, before every check has passed. The decision uses the quote
+that stands in the command, never the live one.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from actors.account import account_row, reject
+from actors.emit import P_TIME, Command, Out, emit, new_event, set_text
+from actors.instrument import instrument_row
+from actors.orders import free_order_row, hold, position_row, show_order, take_order_row
+from actors.tables import State, begin_write, end_write, find_client_order, find_position, text_hash
+from core import money, risk
+from core.records import FLAG_LOG_FULL, EventKind, ExecType, OrdStatus, OrdType, Side
+from core.rejects import Reject
+from shared_mem.jit import jit
+
+_ORDER: Final = int(EventKind.ORDER)
+_BUY: Final = int(Side.BUY)
+_MARKET: Final = int(OrdType.MARKET)
+_PENDING_NEW: Final = int(OrdStatus.PENDING_NEW)
+_REJECTED: Final = int(OrdStatus.REJECTED)
+_EXEC_PENDING_NEW: Final = int(ExecType.PENDING_NEW)
+_EXEC_REJECTED: Final = int(ExecType.REJECTED)
+_ACCOUNT_UNKNOWN: Final = int(Reject.ACCOUNT_UNKNOWN)
+_INSTRUMENT_UNKNOWN: Final = int(Reject.INSTRUMENT_UNKNOWN)
+_DUPLICATE: Final = int(Reject.DUPLICATE_CLIENT_ORDER_ID)
+_AMOUNT_OVERFLOW: Final = int(Reject.AMOUNT_OVERFLOW)
+_LOG_FULL: Final = int(Reject.LOG_FULL)
+_ORDERS_FULL: Final = int(Reject.ORDER_TABLE_FULL)
+_POSITIONS_FULL: Final = int(Reject.POSITION_TABLE_FULL)
+
+_NS_PER_MS: Final = 1_000_000
+
+
+@jit
+def quote_age_ms(now_ns: int, quote_time_ns: int) -> int:
+    """Rounded up; a quote from the future (the clock was set back) counts as new."""
+    return max((now_ns - quote_time_ns + _NS_PER_MS - 1) // _NS_PER_MS, 0)
+
+
+@jit
+def route_price_e8(order: Any, bound_e8: int, tick_e8: int) -> int:
+    """The limit the venue gets. A market order is a limit order at the collar's bound, on the tick inside it:
+    "market with protection", as CME does it; it never bypasses the collar."""
+    if order.ord_type != _MARKET:
+        return int(order.price_e8)
+    if order.side == _BUY:
+        return bound_e8 - bound_e8 % tick_e8
+    return bound_e8 + (-bound_e8) % tick_e8
+
+
+@jit
+def check(state: State, order: Any, account: Any, instrument: Any, now_ns: int) -> tuple[int, int, int, int]:
+    """The policy (core/risk.py, CHECKS) on one order: (code, limit, value, price for the venue)."""
+    code, limit, value = risk.account_state(account.state, order.side)
+    if code:
+        return code, limit, value, 0
+    code, limit, value = risk.instrument_state(instrument.state)
+    if code:
+        return code, limit, value, 0
+    code, limit, value = risk.tick_and_lot(
+        order.ord_type, order.qty_e8, order.price_e8, instrument.tick_e8, instrument.lot_e8
+    )
+    if code:
+        return code, limit, value, 0
+    code, limit, value = risk.maximum_quantity(
+        order.qty_e8, account.max_order_qty_e8, instrument.max_order_qty_e8
+    )
+    if code:
+        return code, limit, value, 0
+    buying = order.side == _BUY
+    touch = order.ask_e8 if buying else order.bid_e8
+    age = quote_age_ms(now_ns, order.quote_time_ns)
+    code, limit, value = risk.quote_is_fresh(touch, age, instrument.quote_age_ms_max)
+    if code:
+        return code, limit, value, 0
+    collar = int(instrument.collar_bps)
+    bound = money.collar_up_e8(touch, collar) if buying else money.collar_down_e8(touch, collar)
+    code, limit, value = risk.price_collar(order.ord_type, order.side, order.price_e8, bound)
+    if code:
+        return code, limit, value, 0
+    price = route_price_e8(order, bound, instrument.tick_e8)
+    needed = money.notional_up_e6(order.qty_e8, price)
+    if needed == money.OVERFLOW:
+        return _AMOUNT_OVERFLOW, 0, order.qty_e8, 0
+    code, limit, value = risk.maximum_notional(needed, account.max_order_notional_e6)
+    if code:
+        return code, limit, value, 0
+    held = open_buy = open_sell = 0
+    row = find_position(state, int(order.account), int(order.instrument))
+    if row >= 0:
+        position = state.positions[row]
+        held, open_buy, open_sell = position.qty_e8, position.open_buy_e8, position.open_sell_e8
+    code, limit, value = risk.position_limit(
+        order.side, order.qty_e8, held, open_buy, open_sell, account.max_position_qty_e8
+    )
+    if code:
+        return code, limit, value, 0
+    code, limit, value = risk.buying_power(order.side, needed, account.cash_e6, account.reserved_e6)
+    return code, limit, value, price
+
+
+@jit
+def _refuse(state: State, out: Out, command: Command, code: int, limit: int, value: int, original: int) -> None:
+    order = command.order[0]
+    event = new_event(out, _ORDER, command)
+    event.side = order.side
+    event.ord_type = order.ord_type
+    event.tif = order.tif
+    event.qty_e8 = order.qty_e8
+    event.price_e8 = order.price_e8
+    event.ord_status = _REJECTED
+    event.exec_type = _EXEC_REJECTED
+    if original:
+        event.order_id = original
+    row = account_row(state, int(order.account))
+    if row >= 0:
+        account = state.accounts[row]
+        event.cash_e6 = account.cash_e6
+        event.reserved_e6 = account.reserved_e6
+        position = find_position(state, int(order.account), int(order.instrument))
+        if position >= 0:
+            event.position_qty_e8 = state.positions[position].qty_e8
+            event.position_cost_e6 = state.positions[position].cost_e6
+            event.realized_e6 = state.positions[position].realized_e6
+    reject(event, code, limit, value)
+    set_text(out, command.text, int(order.text_length))
+    emit(out)
+
+
+@jit
+def on_new_order(state: State, out: Out, command: Command) -> None:
+    order = command.order[0]
+    length = int(order.text_length)
+    if order.flags & FLAG_LOG_FULL:
+        _refuse(state, out, command, _LOG_FULL, 0, 0, 0)
+        return
+    account_at = account_row(state, int(order.account))
+    if account_at < 0:
+        _refuse(state, out, command, _ACCOUNT_UNKNOWN, 0, int(order.account), 0)
+        return
+    instrument_at = instrument_row(state, int(order.instrument))
+    if instrument_at < 0:
+        _refuse(state, out, command, _INSTRUMENT_UNKNOWN, 0, int(order.instrument), 0)
+        return
+    client_hash = text_hash(command.text, length, int(order.account))
+    known = find_client_order(state, int(order.account), command.text, length, client_hash)
+    if known >= 0:
+        _refuse(state, out, command, _DUPLICATE, 0, 0, int(state.orders[known].order_id))
+        return
+    account = state.accounts[account_at]
+    instrument = state.instruments[instrument_at]
+    code, limit, value, price = check(state, order, account, instrument, out.pen[P_TIME])
+    if code:
+        _refuse(state, out, command, code, limit, value, 0)
+        return
+    row = free_order_row(state)
+    if row < 0:
+        _refuse(state, out, command, _ORDERS_FULL, len(state.orders), 0, 0)
+        return
+    position_at = position_row(state, int(order.account), int(order.instrument))
+    if position_at < 0:
+        _refuse(state, out, command, _POSITIONS_FULL, len(state.positions), 0, 0)
+        return
+    _accept(state, out, command, row, position_at, client_hash, price)
+
+
+@jit
+def _accept(
+    state: State, out: Out, command: Command, row: int, position_at: int, client_hash: int, price: int
+) -> None:
+    asked = command.order[0]
+    account = state.accounts[asked.account - 1]
+    order = state.orders[row]
+    begin_write(order)
+    take_order_row(state, row, int(asked.order_id), client_hash, command.text, int(asked.text_length))
+    order.account = asked.account
+    order.instrument = asked.instrument
+    order.position_row = position_at
+    order.request_id = asked.request_id
+    order.source = asked.source
+    order.previous_order_id = account.last_order_id
+    order.previous_row = account.last_order_row
+    order.reject_code = 0
+    order.side = asked.side
+    order.ord_type = asked.ord_type
+    order.tif = asked.tif
+    order.status = _PENDING_NEW
+    order.cancel_pending = 0
+    order.qty_e8 = asked.qty_e8
+    order.price_e8 = asked.price_e8
+    order.route_price_e8 = price
+    order.cum_qty_e8 = 0
+    order.cum_notional_e6 = 0
+    order.reserved_e6 = 0
+    order.limit_value = 0
+    order.observed_value = 0
+    order.created_ns = out.pen[P_TIME]
+    order.updated_ns = out.pen[P_TIME]
+    order.filled_ns = 0
+    order.canceled_ns = 0
+    hold(state, row, 0)
+    end_write(order)
+    begin_write(account)
+    account.last_order_id = asked.order_id
+    account.last_order_row = row + 1
+    end_write(account)
+    event = new_event(out, _ORDER, command)
+    event.exec_type = _EXEC_PENDING_NEW
+    show_order(state, out, row, event)
+    emit(out)

@@ -1,0 +1,149 @@
+"""Order rows: taking one, finding one, showing one in an event, ending one.
+
+Always holds: an open order's row is never used again; a row that is used again has first left both indexes. What
+an order holds (cash, open quantity) is zero once it has ended.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from actors.account import show_account
+from actors.emit import Out, set_text
+from actors.tables import (
+    R_NEXT_ORDER,
+    R_ORDERS,
+    R_POSITIONS,
+    Array,
+    State,
+    begin_write,
+    end_write,
+    find_position,
+    forget_order,
+    index_put,
+    mix,
+    pair_hash,
+)
+from core.money import notional_up_e6
+from core.order_states import is_terminal
+from core.records import OrdStatus, Side
+from shared_mem.jit import jit
+
+# How many rows are looked at for one whose order has ended, when the table has been filled once. Open orders
+# would have to stand in all of them for the table to count as full.
+RECYCLE_LOOK_MAX: Final = 64
+
+_BUY: Final = int(Side.BUY)
+_PENDING_CANCEL: Final = int(OrdStatus.PENDING_CANCEL)
+
+
+@jit
+def free_order_row(state: State) -> int:
+    """The row for the next order, or -1 when the table is full of open ones. Takes nothing yet."""
+    capacity = len(state.orders)
+    next_row = int(state.registers[R_NEXT_ORDER])
+    for step in range(min(RECYCLE_LOOK_MAX, capacity)):
+        row = (next_row + step) & (capacity - 1)
+        if row >= state.registers[R_ORDERS] or is_terminal(int(state.orders[row].status)):
+            return row
+    return -1
+
+
+@jit
+def take_order_row(state: State, row: int, order_id: int, client_hash: int, text: Array, length: int) -> None:
+    """Make `row` the order's: out of the indexes under its old names, in under the new ones."""
+    registers = state.registers
+    if row < registers[R_ORDERS]:
+        forget_order(state, False, row)
+        forget_order(state, True, row)
+    else:
+        registers[R_ORDERS] = row + 1
+    registers[R_NEXT_ORDER] = (row + 1) & (len(state.orders) - 1)
+    order = state.orders[row]
+    order.order_id = order_id
+    order.client_hash = client_hash
+    order.text_length = length
+    for i in range(length):
+        state.order_texts[row, i] = text[i]
+    index_put(state.order_index, mix(order_id), row)
+    index_put(state.client_index, client_hash, row)
+
+
+@jit
+def position_row(state: State, account: int, instrument: int) -> int:
+    """Row of the account's position, made when there is none; -1 when the table is full."""
+    row = find_position(state, account, instrument)
+    if row >= 0:
+        return row
+    row = int(state.registers[R_POSITIONS])
+    if row >= len(state.positions):
+        return -1
+    state.registers[R_POSITIONS] = row + 1
+    owner = state.accounts[account - 1]
+    position = state.positions[row]
+    begin_write(position)
+    position.account = account
+    position.instrument = instrument
+    position.next_row = owner.first_position_row
+    end_write(position)
+    begin_write(owner)
+    owner.first_position_row = row + 1
+    end_write(owner)
+    index_put(state.position_index, pair_hash(account, instrument), row)
+    return row
+
+
+@jit
+def leaves_qty_e8(order: Any) -> int:
+    """What may still fill: zero once the order has ended."""
+    return 0 if is_terminal(int(order.status)) else max(order.qty_e8 - order.cum_qty_e8, 0)
+
+
+@jit
+def hold(state: State, row: int, leaves_before_e8: int) -> None:
+    """Bring what the order holds to what it now needs: reserved cash for a buy, open quantity on its side."""
+    order = state.orders[row]
+    leaves = leaves_qty_e8(order)
+    account = state.accounts[order.account - 1]
+    position = state.positions[order.position_row]
+    needed = 0
+    begin_write(position)
+    if order.side == _BUY:
+        needed = notional_up_e6(leaves, order.route_price_e8)
+        position.open_buy_e8 += leaves - leaves_before_e8
+    else:
+        position.open_sell_e8 += leaves - leaves_before_e8
+    end_write(position)
+    begin_write(account)
+    account.reserved_e6 += needed - order.reserved_e6
+    if leaves == 0 and leaves_before_e8 > 0:
+        account.open_orders -= 1
+    elif leaves > 0 and leaves_before_e8 == 0:
+        account.open_orders += 1
+    end_write(account)
+    order.reserved_e6 = needed
+
+
+@jit
+def show_order(state: State, out: Out, row: int, event: Any) -> None:
+    """Put the order as it now is into the event, and its account and position after it."""
+    order = state.orders[row]
+    event.instrument = order.instrument
+    event.order_id = order.order_id
+    event.side = order.side
+    event.ord_type = order.ord_type
+    event.tif = order.tif
+    event.ord_status = order.status
+    if order.cancel_pending and not is_terminal(int(order.status)):
+        event.ord_status = _PENDING_CANCEL
+    event.qty_e8 = order.qty_e8
+    event.price_e8 = order.price_e8
+    event.route_price_e8 = order.route_price_e8
+    event.cum_qty_e8 = order.cum_qty_e8
+    event.cum_notional_e6 = order.cum_notional_e6
+    show_account(state, int(order.account) - 1, event)
+    position = state.positions[order.position_row]
+    event.position_qty_e8 = position.qty_e8
+    event.position_cost_e6 = position.cost_e6
+    event.realized_e6 = position.realized_e6
+    set_text(out, state.order_texts[row], int(order.text_length))

@@ -1,0 +1,118 @@
+"""A venue's report: moves the order by the table of `core/order_states.py`, books what traded, releases the rest.
+
+Always holds: a report is applied once (its MsgSeqNum is higher than the last one's; the shard drops it otherwise,
+before it is journaled). A trade is booked whatever the status. A report that the table does not know changes
+nothing and is recorded.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from actors.account import reject
+from actors.emit import P_TIME, Command, Out, emit, new_event
+from actors.orders import hold, leaves_qty_e8, show_order
+from actors.tables import R_VENUE_SEQ, State, begin_write, end_write, find_order
+from core import money
+from core.order_states import ILLEGAL, is_terminal, status_after
+from core.positions import after_fill
+from core.records import EventKind, ExecType, OrdStatus, Side
+from core.rejects import Reject
+from shared_mem.jit import jit
+
+_ORDER: Final = int(EventKind.ORDER)
+_BUY: Final = int(Side.BUY)
+_TRADE: Final = int(ExecType.TRADE)
+_CANCEL_REJECT: Final = int(ExecType.CANCEL_REJECT)
+_FILLED: Final = int(OrdStatus.FILLED)
+_REJECTED: Final = int(OrdStatus.REJECTED)
+_UNKNOWN: Final = int(Reject.ORDER_UNKNOWN)
+_UNEXPECTED: Final = int(Reject.REPORT_UNEXPECTED)
+_VENUE_REJECTED: Final = int(Reject.VENUE_REJECTED)
+_OVERFLOW: Final = int(Reject.AMOUNT_OVERFLOW)
+
+
+@jit
+def is_new_report(state: State, command: Command) -> bool:
+    return int(command.report[0].venue_seq) > state.registers[R_VENUE_SEQ]
+
+
+@jit
+def _book(state: State, order: Any, qty_e8: int, notional_e6: int) -> None:
+    """What a fill does to cash and position."""
+    account = state.accounts[order.account - 1]
+    begin_write(account)
+    account.cash_e6 += -notional_e6 if order.side == _BUY else notional_e6
+    end_write(account)
+    position = state.positions[order.position_row]
+    qty, cost, realized = after_fill(
+        order.side, qty_e8, notional_e6, position.qty_e8, position.cost_e6, position.realized_e6
+    )
+    begin_write(position)
+    position.qty_e8 = qty
+    position.cost_e6 = cost
+    position.realized_e6 = realized
+    end_write(position)
+
+
+@jit
+def _apply(state: State, out: Out, row: int, report: Any, event: Any) -> None:
+    order = state.orders[row]
+    now = out.pen[P_TIME]
+    if report.exec_type == _CANCEL_REJECT:
+        begin_write(order)
+        order.cancel_pending = 0
+        order.updated_ns = now
+        end_write(order)
+        reject(event, _VENUE_REJECTED, 0, 0)
+        return
+    traded = report.exec_type == _TRADE
+    cum = order.cum_qty_e8 + (report.last_qty_e8 if traded else 0)
+    after = status_after(int(order.status), int(report.exec_type), cum, order.qty_e8)
+    if after == ILLEGAL or (traded and report.last_qty_e8 <= 0):
+        reject(event, _UNEXPECTED, int(order.status), int(report.exec_type))
+        return
+    leaves_before = leaves_qty_e8(order)
+    notional = money.notional_e6(report.last_qty_e8, report.last_px_e8) if traded else 0
+    if notional == money.OVERFLOW:
+        reject(event, _OVERFLOW, 0, report.last_qty_e8)
+        return
+    begin_write(order)
+    if traded:
+        order.cum_qty_e8 = cum
+        order.cum_notional_e6 += notional
+        event.last_qty_e8 = report.last_qty_e8
+        event.last_px_e8 = report.last_px_e8
+        _book(state, order, report.last_qty_e8, notional)
+    order.status = after
+    order.updated_ns = now
+    if after == _FILLED:
+        order.filled_ns = now
+    elif is_terminal(after):
+        order.canceled_ns = now
+    if is_terminal(after):
+        order.cancel_pending = 0
+    if after == _REJECTED and not traded:
+        order.reject_code = _VENUE_REJECTED
+        reject(event, _VENUE_REJECTED, 0, 0)
+    hold(state, row, leaves_before)
+    end_write(order)
+
+
+@jit
+def on_report(state: State, out: Out, command: Command) -> None:
+    report = command.report[0]
+    state.registers[R_VENUE_SEQ] = report.venue_seq
+    event = new_event(out, _ORDER, command)
+    event.exec_type = report.exec_type
+    row = find_order(state, int(report.order_id))
+    if row < 0:
+        reject(event, _UNKNOWN, 0, 0)
+        emit(out)
+        return
+    order = state.orders[row]
+    event.source = order.source
+    event.request_id = order.request_id
+    _apply(state, out, row, report, event)
+    show_order(state, out, row, event)
+    emit(out)

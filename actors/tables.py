@@ -1,0 +1,375 @@
+"""The state of a shard: tables of fixed-layout rows, the indexes over them, and a few registers.
+
+Always holds:
+- The shard's thread is the only writer. A row's first field is its seqlock: odd while the row is written.
+- Rows are dense and never move; an index can be built again from the rows. So a snapshot is the rows in use.
+- Every table has a capacity; full is a reject code, not a fault.
+- Nothing here depends on time, on memory addresses or on the order of a set: equal histories, equal bytes.
+
+The quotes are apart: they are live, not journaled, and no part of the state hash. A decision gets the quote it
+saw with its command (core/records.py, NEW_ORDER).
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+
+from core.records import TEXT_BYTES_MAX
+from shared_mem.atomics import release_fence
+from shared_mem.jit import jit
+
+LAYOUT: Final = "state"
+VERSION: Final = 1
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+ACCOUNT: Final = np.dtype(
+    [
+        ("version", "u4"),
+        ("account", "u4"),
+        ("state", "u1"),
+        ("text_length", "u1"),
+        ("open_orders", "u4"),
+        ("first_position_row", "u4"),  # row + 1; 0: none
+        ("last_order_row", "u4"),  # row + 1; 0: none
+        ("last_order_id", "u8"),
+        ("cash_e6", "i8"),
+        ("reserved_e6", "i8"),
+        ("max_order_qty_e8", "i8"),
+        ("max_order_notional_e6", "i8"),
+        ("max_position_qty_e8", "i8"),
+    ],
+    align=True,
+)
+
+POSITION: Final = np.dtype(
+    [
+        ("version", "u4"),
+        ("account", "u4"),
+        ("instrument", "u4"),
+        ("next_row", "u4"),  # the account's next position: row + 1; 0: none
+        ("qty_e8", "i8"),
+        ("cost_e6", "i8"),
+        ("realized_e6", "i8"),
+        ("open_buy_e8", "i8"),
+        ("open_sell_e8", "i8"),
+        ("_reserved", "i8"),
+    ],
+    align=True,
+)
+
+INSTRUMENT: Final = np.dtype(
+    [
+        ("version", "u4"),
+        ("instrument", "u4"),
+        ("state", "u1"),
+        ("text_length", "u1"),
+        ("collar_bps", "u4"),
+        ("quote_age_ms_max", "u4"),
+        ("tick_e8", "i8"),
+        ("lot_e8", "i8"),
+        ("max_order_qty_e8", "i8"),
+    ],
+    align=True,
+)
+
+# Account numbers and symbols: FIX venues use up to 20 characters, OCC option symbols 21.
+NAME_BYTES: Final = 32
+
+QUOTE: Final = np.dtype(
+    [
+        ("version", "u4"),
+        ("instrument", "u4"),
+        ("bid_e8", "i8"),
+        ("ask_e8", "i8"),
+        ("bid_size_e8", "i8"),
+        ("ask_size_e8", "i8"),
+        ("last_e8", "i8"),
+        ("last_size_e8", "i8"),
+        ("quote_time_ns", "i8"),
+        ("trade_time_ns", "i8"),
+        ("ticks", "i8"),
+    ],
+    align=True,
+)
+
+ORDER: Final = np.dtype(
+    [
+        ("version", "u4"),
+        ("account", "u4"),
+        ("instrument", "u4"),
+        ("position_row", "u4"),
+        ("order_id", "u8"),
+        ("request_id", "u8"),
+        ("previous_order_id", "u8"),  # of the same account
+        ("previous_row", "u4"),  # row + 1; 0: none
+        ("source", "u2"),
+        ("reject_code", "u2"),
+        ("text_length", "u1"),
+        ("side", "u1"),
+        ("ord_type", "u1"),
+        ("tif", "u1"),
+        ("status", "u1"),
+        ("cancel_pending", "u1"),
+        ("client_hash", "i8"),
+        ("qty_e8", "i8"),
+        ("price_e8", "i8"),
+        ("route_price_e8", "i8"),
+        ("cum_qty_e8", "i8"),
+        ("cum_notional_e6", "i8"),
+        ("reserved_e6", "i8"),
+        ("limit_value", "i8"),
+        ("observed_value", "i8"),
+        ("created_ns", "i8"),
+        ("updated_ns", "i8"),
+        ("filled_ns", "i8"),
+        ("canceled_ns", "i8"),
+    ],
+    align=True,
+)
+
+# Registers: int64 words.
+R_SEQ: Final = 0  # the last sequence number applied
+R_POSITION: Final = 1  # the log position after it
+R_TIME: Final = 2
+R_EPOCH: Final = 3
+R_ACCOUNTS: Final = 4
+R_INSTRUMENTS: Final = 5
+R_POSITIONS: Final = 6
+R_ORDERS: Final = 7  # rows ever used, at most the capacity
+R_NEXT_ORDER: Final = 8  # the row that the next order takes, if its order has ended
+R_VENUE_SEQ: Final = 9  # the last venue report applied
+R_EVENTS: Final = 10
+REGISTERS: Final = 16
+
+
+class Capacity(NamedTuple):
+    """Rows of each table: powers of two. Untouched rows cost no memory."""
+
+    accounts: int = 1 << 20
+    instruments: int = 1 << 14
+    positions: int = 1 << 22
+    orders: int = 1 << 20
+
+
+class State(NamedTuple):
+    registers: Array
+    accounts: Array
+    positions: Array
+    instruments: Array
+    quotes: Array
+    orders: Array
+    account_names: Array  # uint8 (accounts, NAME_BYTES): the numbers that people know
+    instrument_names: Array  # uint8 (instruments, NAME_BYTES): symbols
+    order_texts: Array  # uint8 (orders, TEXT_BYTES_MAX): the client's order ids
+    account_index: Array  # by number
+    instrument_index: Array  # by symbol
+    position_index: Array  # by (account, instrument)
+    order_index: Array  # by order id
+    client_index: Array  # by (account, client's order id)
+
+
+def layout(capacity: Capacity) -> list[tuple[str, np.dtype[Any], tuple[int, ...]]]:
+    """The arrays of State in memory order: name, dtype, shape. Indexes have twice the rows: half empty."""
+    for name, rows in capacity._asdict().items():
+        if rows < 2 or rows & (rows - 1):
+            raise ValueError(f"capacity {name} = {rows} is not a power of two; take {1 << rows.bit_length()}")
+    index = np.dtype("u4")
+    return [
+        ("registers", np.dtype("i8"), (REGISTERS,)),
+        ("accounts", ACCOUNT, (capacity.accounts,)),
+        ("positions", POSITION, (capacity.positions,)),
+        ("instruments", INSTRUMENT, (capacity.instruments,)),
+        ("quotes", QUOTE, (capacity.instruments,)),
+        ("orders", ORDER, (capacity.orders,)),
+        ("account_names", np.dtype("u1"), (capacity.accounts, NAME_BYTES)),
+        ("instrument_names", np.dtype("u1"), (capacity.instruments, NAME_BYTES)),
+        ("order_texts", np.dtype("u1"), (capacity.orders, TEXT_BYTES_MAX)),
+        ("account_index", index, (2 * capacity.accounts,)),
+        ("instrument_index", index, (2 * capacity.instruments,)),
+        ("position_index", index, (2 * capacity.positions,)),
+        ("order_index", index, (2 * capacity.orders,)),
+        ("client_index", index, (2 * capacity.orders,)),
+    ]
+
+
+def _aligned(size: int) -> int:
+    return -(-size // 64) * 64
+
+
+def state_bytes(capacity: Capacity) -> int:
+    return sum(_aligned(dtype.itemsize * int(np.prod(shape))) for _, dtype, shape in layout(capacity))
+
+
+def map_state(memory: Any, capacity: Capacity, offset: int = 0) -> State:
+    """The tables over a buffer of at least offset + state_bytes(capacity) bytes, as they stand there."""
+    arrays = {}
+    for name, dtype, shape in layout(capacity):
+        count = int(np.prod(shape))
+        arrays[name] = np.frombuffer(memory, dtype=dtype, count=count, offset=offset).reshape(shape)
+        offset += _aligned(dtype.itemsize * count)
+    return State(**arrays)
+
+
+def private_state(capacity: Capacity) -> State:
+    """Empty tables in this process's own memory."""
+    import mmap
+
+    return map_state(mmap.mmap(-1, state_bytes(capacity)), capacity)
+
+
+@jit
+def begin_write(row: Any) -> None:
+    """Seqlock: readers of the row wait from here..."""
+    row.version += np.uint32(1)
+    release_fence()
+
+
+@jit
+def end_write(row: Any) -> None:
+    """... to here."""
+    release_fence()
+    row.version += np.uint32(1)
+
+
+# --- indexes: open addressing, linear probing, entries are row + 1 -------------------------------------------
+
+_MIX_1: Final = -4658895280553007687  # 0xBF58476D1CE4E5B9, splitmix64 (Steele, Lea, Flood 2014)
+_MIX_2: Final = -7723592293110705685  # 0x94D049BB133111EB
+_HIGH_BITS: Final = 0x1FFFFFFFF
+
+
+@jit
+def mix(key: int) -> int:
+    """A well-spread int64 of `key`, never negative."""
+    key = (key ^ ((key >> 30) & 0x3FFFFFFFF)) * _MIX_1
+    key = (key ^ ((key >> 27) & 0x1FFFFFFFFF)) * _MIX_2
+    return (key ^ ((key >> 31) & _HIGH_BITS)) & 0x7FFFFFFFFFFFFFFF
+
+
+@jit
+def text_hash(text: Array, length: int, salt: int) -> int:
+    """Of the first `length` bytes of a uint8 array; salt keeps accounts apart."""
+    value = mix(salt + length)
+    for i in range(length):
+        value = mix(value ^ int(text[i]))
+    return value
+
+
+@jit
+def pair_hash(account: int, instrument: int) -> int:
+    return mix(account << 32 | instrument)
+
+
+@jit
+def index_put(index: Array, hashed: int, row: int) -> None:
+    """The caller has seen that the row is not in it; half of it is always empty."""
+    mask = len(index) - 1
+    at = hashed & mask
+    while index[at] != 0:
+        at = (at + 1) & mask
+    index[at] = row + 1
+
+
+@jit
+def same_text(a: Array, b: Array, length: int) -> bool:
+    for i in range(length):
+        if a[i] != b[i]:
+            return False
+    return True
+
+
+@jit
+def find_name(index: Array, names: Array, name: Array, length: int) -> int:
+    """Row of the account or instrument with this name, or -1. Names are filled up with zeros."""
+    mask = len(index) - 1
+    at = text_hash(name, length, 0) & mask
+    while True:
+        entry = int(index[at])
+        if entry == 0:
+            return -1
+        found = names[entry - 1]
+        if same_text(found, name, length) and (length == NAME_BYTES or found[length] == 0):
+            return entry - 1
+        at = (at + 1) & mask
+
+
+@jit
+def put_name(index: Array, names: Array, row: int, name: Array, length: int) -> None:
+    for i in range(NAME_BYTES):
+        names[row, i] = name[i] if i < length else 0
+    index_put(index, text_hash(name, length, 0), row)
+
+
+@jit
+def find_position(state: State, account: int, instrument: int) -> int:
+    """Row of the account's position, or -1."""
+    mask = len(state.position_index) - 1
+    at = pair_hash(account, instrument) & mask
+    while True:
+        entry = int(state.position_index[at])
+        if entry == 0:
+            return -1
+        row = state.positions[entry - 1]
+        if row.account == account and row.instrument == instrument:
+            return entry - 1
+        at = (at + 1) & mask
+
+
+@jit
+def find_order(state: State, order_id: int) -> int:
+    """Row of the order, or -1: never given out, or ended so long ago that its row was used again."""
+    mask = len(state.order_index) - 1
+    at = mix(order_id) & mask
+    while True:
+        entry = int(state.order_index[at])
+        if entry == 0:
+            return -1
+        if state.orders[entry - 1].order_id == order_id:
+            return entry - 1
+        at = (at + 1) & mask
+
+
+@jit
+def find_client_order(state: State, account: int, text: Array, length: int, hashed: int) -> int:
+    """Row of the account's order with this client order id, or -1."""
+    mask = len(state.client_index) - 1
+    at = hashed & mask
+    while True:
+        entry = int(state.client_index[at])
+        if entry == 0:
+            return -1
+        order = state.orders[entry - 1]
+        if order.client_hash == hashed and order.account == account and order.text_length == length:
+            if same_text(state.order_texts[entry - 1], text, length):
+                return entry - 1
+        at = (at + 1) & mask
+
+
+@jit
+def _home_of(state: State, by_client: bool, entry: int) -> int:
+    order = state.orders[entry - 1]
+    return int(order.client_hash) if by_client else mix(int(order.order_id))
+
+
+@jit
+def forget_order(state: State, by_client: bool, row: int) -> None:
+    """Take an order's row out of one of its indexes, closing the gap (Knuth 6.4, algorithm R)."""
+    index = state.client_index if by_client else state.order_index
+    mask = len(index) - 1
+    at = _home_of(state, by_client, row + 1) & mask
+    while int(index[at]) != row + 1:
+        at = (at + 1) & mask
+    gap = at
+    while True:
+        at = (at + 1) & mask
+        entry = int(index[at])
+        if entry == 0:
+            break
+        home = _home_of(state, by_client, entry) & mask
+        if ((at - home) & mask) >= ((at - gap) & mask):
+            index[gap] = entry
+            gap = at
+    index[gap] = 0
