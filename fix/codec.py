@@ -1,0 +1,207 @@
+"""tag=value: where a message begins and ends in a stream of bytes, what its fields are, and how it is
+written.
+
+Always holds here: what `encode` writes, `Framer` and `parse` read back, field for field and byte for byte. A
+frame that leaves `Framer` has BeginString first, then BodyLength, both right, and a right CheckSum (FIX 4.4
+vol. 2, "Message format"). Anything else is garbled and is dropped up to the next place where a message may
+begin, so one bad message never costs the good one behind it. Text is latin-1: every byte stands for itself.
+
+Must not do: know a session, a clock or a socket.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from fix.tags import Tag
+
+SOH: Final = b"\x01"
+
+# Order messages take some 200 bytes. 64 KiB leaves room for the longest News or list that a venue sends, and
+# bounds what a peer can make us hold.
+MESSAGE_BYTES_MAX: Final = 64 * 1024
+
+# "8=FIXT.1.1|9=65536|" and some room: with no BodyLength within so many bytes it is not a message.
+_HEAD_BYTES_MAX: Final = 40
+_TRAILER_BYTES: Final = len(b"10=000\x01")
+_BEGIN: Final = b"8=FIX"
+
+Field = tuple[int, str]
+
+
+class ParseError(ValueError):
+    """A frame whose fields can't be read. `tag` and `reason` are what a Reject (3) reports of it."""
+
+    def __init__(self, text: str, tag: int, empty_value: bool = False) -> None:
+        super().__init__(text)
+        self.tag = tag
+        self.empty_value = empty_value
+
+
+class MissingTag(ValueError):
+    """A message without a tag that its reader needs."""
+
+    def __init__(self, tag: int, msg_type: str) -> None:
+        super().__init__(f"tag {tag} is missing in a message of type {msg_type!r}; send it")
+        self.tag = int(tag)
+
+
+class EncodeError(ValueError):
+    """A field that has no form in tag=value: an empty value, or one with SOH in it."""
+
+
+class Message:
+    """One message: its type, and its fields in the order in which they came, header and trailer too.
+
+    `raw` is the whole frame. A tag that comes more than once (a group) is read first; `fields` has them all.
+    """
+
+    __slots__ = ("fields", "raw", "type")
+
+    def __init__(self, fields: list[Field], raw: bytes = b"") -> None:
+        self.fields = fields
+        self.raw = raw
+        self.type = self.get(Tag.MsgType) or ""
+
+    def get(self, tag: int) -> str | None:
+        for number, value in self.fields:
+            if number == tag:
+                return value
+        return None
+
+    def require(self, tag: int) -> str:
+        """The value of `tag`. Raises MissingTag."""
+        value = self.get(tag)
+        if value is None:
+            raise MissingTag(tag, self.type)
+        return value
+
+    @property
+    def seq(self) -> int:
+        """MsgSeqNum (34). Raises MissingTag, or ValueError when it is not a number."""
+        return int(self.require(Tag.MsgSeqNum))
+
+    @property
+    def poss_dup(self) -> bool:
+        return self.get(Tag.PossDupFlag) == "Y"
+
+    def __repr__(self) -> str:
+        return "|".join(f"{tag}={value}" for tag, value in self.fields)
+
+
+def parse(frame: bytes) -> Message:
+    """The message in one frame. Raises ParseError for a tag that is not a number or has no value."""
+    fields: list[Field] = []
+    for part in frame[:-1].split(SOH):
+        tag, equals, value = part.partition(b"=")
+        if not tag.isdigit() or tag.startswith(b"0"):
+            raise ParseError(f"{part[:40]!r} does not begin with a tag number and '='", _number(tag))
+        if not value:
+            raise ParseError(f"tag {int(tag)} has no value", int(tag), empty_value=bool(equals))
+        fields.append((int(tag), value.decode("latin-1")))
+    return Message(fields, frame)
+
+
+def _number(tag: bytes) -> int:
+    return int(tag) if tag.isdigit() and len(tag) < 10 else 0
+
+
+def encode(begin_string: str, fields: Iterable[tuple[int, str]]) -> bytes:
+    """The frame of `fields`, which begin with MsgType (35): 8 and 9 are put before them, 10 after.
+
+    Raises EncodeError for an empty value or one with SOH in it; never sends half a message.
+    """
+    parts = []
+    for tag, value in fields:
+        if not value or "\x01" in value:
+            raise EncodeError(f"tag {int(tag)}: value {value!r} is empty or contains SOH")
+        parts.append(f"{int(tag)}={value}\x01")
+    try:
+        body = "".join(parts).encode("latin-1")
+    except UnicodeEncodeError as error:
+        raise EncodeError(
+            f"{error.object[error.start]!r} has no latin-1 byte; FIX text is one byte a letter"
+        ) from None
+    head = f"8={begin_string}\x019={len(body)}\x01".encode("ascii") + body
+    return head + f"10={sum(head) & 255:03d}\x01".encode("ascii")
+
+
+class Framer:
+    """Cuts a stream into frames. Feed it what the socket gave; iterate for the frames that are whole.
+
+    Never holds more than MESSAGE_BYTES_MAX and one read. `garbled` counts what was dropped, in messages or
+    runs of bytes that were none.
+    """
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+        self.garbled = 0
+
+    def feed(self, data: bytes) -> None:
+        self._buffer += data
+
+    def __iter__(self) -> Iterator[bytes]:
+        while (frame := self.next_frame()) is not None:
+            yield frame
+
+    def next_frame(self) -> bytes | None:
+        """The next whole frame, or None until more bytes are fed."""
+        while self._at_begin():
+            end = self._end_of_frame()
+            if end is None:
+                return None
+            if end > 0:
+                frame = bytes(self._buffer[:end])
+                del self._buffer[:end]
+                return frame
+            self.garbled += 1
+            self._skip()
+        return None
+
+    def rest(self) -> bytes:
+        """What was fed and not given out, for another Framer to go on with."""
+        return bytes(self._buffer)
+
+    def _at_begin(self) -> bool:
+        """Whether the buffer begins as a message does, after dropping what does not."""
+        if self._buffer and not _BEGIN.startswith(self._buffer[: len(_BEGIN)]):
+            self.garbled += 1
+            self._skip()
+        return len(self._buffer) >= len(_BEGIN)
+
+    def _skip(self) -> None:
+        """Drops the buffer's first byte and all up to the next possible beginning: 8=FIX after SOH."""
+        at = self._buffer.find(SOH + _BEGIN, 1)
+        if at >= 0:
+            del self._buffer[: at + 1]
+            return
+        # A beginning may be cut by the end of the read: keep as much of the tail as may be one.
+        cut = SOH + _BEGIN
+        for kept in range(min(len(cut), len(self._buffer)) - 1, 0, -1):
+            if self._buffer.endswith(cut[:kept]):
+                del self._buffer[: len(self._buffer) - kept + 1]
+                return
+        self._buffer.clear()
+
+    def _end_of_frame(self) -> int | None:
+        """Length of the frame at the buffer's start; None when it is not all there yet; -1 when it is
+        garbled."""
+        buffer = self._buffer
+        soh = buffer.find(SOH, 0, _HEAD_BYTES_MAX)
+        length_end = buffer.find(SOH, soh + 1, _HEAD_BYTES_MAX) if soh >= 0 else -1
+        if length_end < 0:
+            return None if len(buffer) < _HEAD_BYTES_MAX else -1
+        digits = bytes(buffer[soh + 3 : length_end])
+        if buffer[soh + 1 : soh + 3] != b"9=" or not digits.isdigit() or int(digits) > MESSAGE_BYTES_MAX:
+            return -1
+        body_end = length_end + 1 + int(digits)
+        end = body_end + _TRAILER_BYTES
+        if buffer[length_end + 1 : length_end + 4] != b"35="[: max(0, len(buffer) - length_end - 1)]:
+            return -1
+        if len(buffer) < end:
+            return None
+        trailer = b"10=%03d\x01" % (sum(memoryview(buffer)[:body_end]) & 255)
+        if buffer[body_end - 1] != SOH[0] or buffer[body_end:end] != trailer:
+            return -1
+        return end

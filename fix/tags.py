@@ -1,0 +1,154 @@
+"""FIX names: the tags and message types that this engine uses, under their names of the standard (FIX 4.4).
+
+A tag stands here once it is used. Values that FIX shares with the records (Side, OrdType, OrdStatus,
+ExecType, TimeInForce) are in `core/records.py`, as the same characters.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum, StrEnum
+from typing import Final
+
+
+class Tag(IntEnum):
+    """Tag numbers. They compare and index as plain integers, so an unnamed tag is no special case."""
+
+    Account = 1
+    AvgPx = 6
+    BeginSeqNo = 7
+    BeginString = 8
+    BodyLength = 9
+    CheckSum = 10
+    ClOrdID = 11
+    CumQty = 14
+    EndSeqNo = 16
+    ExecID = 17
+    HandlInst = 21
+    LastPx = 31
+    LastQty = 32
+    MsgSeqNum = 34
+    MsgType = 35
+    NewSeqNo = 36
+    OrderID = 37
+    OrderQty = 38
+    OrdStatus = 39
+    OrdType = 40
+    OrigClOrdID = 41
+    PossDupFlag = 43
+    Price = 44
+    RefSeqNum = 45
+    SenderCompID = 49
+    SendingTime = 52
+    Side = 54
+    Symbol = 55
+    TargetCompID = 56
+    Text = 58
+    TimeInForce = 59
+    TransactTime = 60
+    EncryptMethod = 98
+    CxlRejReason = 102
+    OrdRejReason = 103
+    HeartBtInt = 108
+    TestReqID = 112
+    OrigSendingTime = 122
+    GapFillFlag = 123
+    ResetSeqNumFlag = 141
+    ExecType = 150
+    LeavesQty = 151
+    RefTagID = 371
+    RefMsgType = 372
+    SessionRejectReason = 373
+    BusinessRejectRefID = 379
+    BusinessRejectReason = 380
+    CxlRejResponseTo = 434
+    Username = 553
+    Password = 554
+
+
+class MsgType(StrEnum):
+    Heartbeat = "0"
+    TestRequest = "1"
+    ResendRequest = "2"
+    Reject = "3"
+    SequenceReset = "4"
+    Logout = "5"
+    ExecutionReport = "8"
+    OrderCancelReject = "9"
+    Logon = "A"
+    NewOrderSingle = "D"
+    OrderCancelRequest = "F"
+    BusinessMessageReject = "j"
+
+
+# Never sent again: a resend passes over them with a gap fill (FIX session layer, 4.8.4 "Messages not to be
+# resent").
+ADMIN_TYPES: Final = frozenset("012345A")
+
+# Fields of the standard header besides 8, 9 and 35 that the session writes itself.
+HEADER_TAGS: Final = frozenset(
+    (
+        Tag.MsgSeqNum,
+        Tag.PossDupFlag,
+        Tag.SenderCompID,
+        Tag.SendingTime,
+        Tag.TargetCompID,
+        Tag.OrigSendingTime,
+    )
+)
+
+
+class RejectReason(IntEnum):
+    """SessionRejectReason (373)."""
+
+    INVALID_TAG_NUMBER = 0
+    REQUIRED_TAG_MISSING = 1
+    TAG_WITHOUT_VALUE = 4
+    VALUE_INCORRECT = 5
+    INCORRECT_DATA_FORMAT = 6
+    COMP_ID_PROBLEM = 9
+    SENDING_TIME_ACCURACY = 10
+
+
+# The standard's English of 373; QuickFIX sends the same words, so people find them.
+REJECT_TEXT: Final = {
+    RejectReason.INVALID_TAG_NUMBER: "Invalid tag number",
+    RejectReason.REQUIRED_TAG_MISSING: "Required tag missing",
+    RejectReason.TAG_WITHOUT_VALUE: "Tag specified without a value",
+    RejectReason.VALUE_INCORRECT: "Value is incorrect (out of range) for this tag",
+    RejectReason.INCORRECT_DATA_FORMAT: "Incorrect data format for value",
+    RejectReason.COMP_ID_PROBLEM: "CompID problem",
+    RejectReason.SENDING_TIME_ACCURACY: "SendingTime accuracy problem",
+}
+
+
+class BusinessReason(IntEnum):
+    """BusinessRejectReason (380)."""
+
+    OTHER = 0
+    UNKNOWN_ID = 1
+    UNSUPPORTED_MESSAGE_TYPE = 3
+    APPLICATION_NOT_AVAILABLE = 4
+    CONDITIONALLY_REQUIRED_FIELD_MISSING = 5
+
+
+class OrdRejReason(IntEnum):
+    """OrdRejReason (103), the values of FIX 4.4; a validating peer refuses any other."""
+
+    BROKER_OPTION = 0
+    UNKNOWN_SYMBOL = 1
+    EXCHANGE_CLOSED = 2
+    ORDER_EXCEEDS_LIMIT = 3
+    UNKNOWN_ORDER = 5
+    DUPLICATE_ORDER = 6
+    UNSUPPORTED_ORDER_CHARACTERISTIC = 11
+    INCORRECT_QUANTITY = 13
+    UNKNOWN_ACCOUNT = 15
+    OTHER = 99
+
+
+class CxlRejReason(IntEnum):
+    """CxlRejReason (102)."""
+
+    TOO_LATE_TO_CANCEL = 0
+    UNKNOWN_ORDER = 1
+    BROKER_OPTION = 2
