@@ -296,6 +296,7 @@ def store_word(address: int, value: int) -> int:
 
 # What one read takes at most: enough to amortise its cost, small beside the tail.
 READ_BYTES_MAX: Final = 256 << 10
+RAW_BYTES_MAX: Final = 4 << 20
 
 
 class LogReader:
@@ -335,6 +336,21 @@ class LogReader:
             raw = self._bytes(start, min(end - start, left_in_segment, READ_BYTES_MAX))
             self._parse(raw, start, left_in_segment, max_records, records)
         return records
+
+    def raw(self, end: int) -> bytes:
+        """The log's bytes from `position`, at most RAW_BYTES_MAX and not past `end`, over segments' ends. It moves
+        nothing: the caller adds what it used to `position`."""
+        pieces: list[bytes] = []
+        at = self.position
+        end = min(end, at + RAW_BYTES_MAX)
+        while at < end:
+            left_in_segment = self._tail.segment_bytes - at % self._tail.segment_bytes
+            piece = self._bytes(at, min(end - at, left_in_segment))
+            if not piece:
+                break
+            pieces.append(piece)
+            at += len(piece)
+        return b"".join(pieces)
 
     def _bytes(self, position: int, length: int) -> bytes:
         tail = self._tail

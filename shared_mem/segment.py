@@ -38,6 +38,7 @@ class Segment:
     def __init__(self, path: Path, fd: int, size: int, writable: bool) -> None:
         self.path = path
         self.size = size
+        self.inode = os.fstat(fd).st_ino
         access = mmap.ACCESS_WRITE if writable else mmap.ACCESS_READ
         self.memory = mmap.mmap(fd, size, access=access)
         self.bytes = np.frombuffer(self.memory, dtype=np.uint8)

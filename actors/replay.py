@@ -1,0 +1,178 @@
+"""Applying a log again: recovery after a restart, and replicas that follow a living shard.
+
+Always holds: a replayed command gives the very events that stand in the log after it; the first one that differs
+stops the replay with its position, for then this program, or the log, is not what it was.
+"""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Callable
+from typing import Final
+
+import numpy as np
+
+from actors.apply import apply
+from actors.emit import (
+    P_CRC,
+    P_EPOCH,
+    P_EVENTS,
+    P_POSITION,
+    P_SEGMENT,
+    P_SEQ,
+    P_TIME,
+    SCRATCH_BYTES,
+    Command,
+    Out,
+    command_slot,
+    make_pen,
+    payload_crc,
+)
+from actors.tables import R_POSITION, R_SEQ, Capacity, State, private_state
+from core.records import COMMAND_BYTES
+from shared_mem import log
+from shared_mem.atomics import copy_bytes, load_i64, load_u16, load_u32
+from shared_mem.jit import jit
+from shared_mem.log import LogError, LogReader
+
+# Kinds of records below this are commands (core/records.py).
+_EVENTS_FROM: Final = 100
+
+DONE: Final = 0
+DIVERGED: Final = 1
+DAMAGED: Final = 2
+
+
+class ReplayDiverged(LogError):
+    """The same command gave other events than the log has."""
+
+
+@jit
+def load_command(command: Command, payload: int, length: int, address: int) -> None:
+    """Put a command's payload (fields, then text) back into its slot, whose address is given."""
+    command.raw[:] = 0
+    copy_bytes(address, payload, min(length, COMMAND_BYTES))
+
+
+@jit
+def _skip_fill(at: int, position: int, segment: int) -> int:
+    """Past the zeros at a segment's end, which are too few for a record's header."""
+    left = segment - (position + at) % segment
+    return at + left if left < log.RECORD_HEADER_BYTES else at
+
+
+@jit
+def _events_after(
+    data: int, at: int, length: int, position: int, segment: int, cause: int
+) -> tuple[int, int, int, bool]:
+    """The events that follow a command: (where they end, how many, CRC of their payloads, seen to their end)."""
+    count = 0
+    crc = 0
+    look = at
+    while True:
+        look = _skip_fill(look, position, segment)
+        if look + log.RECORD_HEADER_BYTES > length or not log.record_is_good(data + look, length - look):
+            return at, count, crc, False
+        total = load_u16(data + look + log.R_LENGTH)
+        kind = load_u16(data + look + log.R_KIND)
+        if kind < _EVENTS_FROM:
+            return at, count, crc, True
+        look += (total + 7) & ~7
+        if kind == log.KIND_PADDING:
+            continue
+        if load_i64(data + look - ((total + 7) & ~7) + log.R_SEQ) != cause + count + 1:
+            return at, count, crc, True
+        crc = payload_crc(data + look - ((total + 7) & ~7), total - log.RECORD_HEADER_BYTES, crc)
+        count += 1
+        at = look
+
+
+@jit
+def replay(
+    state: State, out: Out, command: Command, slot: int, data: int, length: int, position: int, is_end: bool
+) -> tuple[int, int]:
+    """Apply the records of `length` bytes at address `data`, which begin at log position `position`.
+
+    Returns (bytes used, outcome). is_end: the log ends with these bytes; otherwise the last command is left for
+    the next call, since its events may not all be there.
+    """
+    pen = out.pen
+    segment = pen[P_SEGMENT]
+    at = _skip_fill(0, position, segment)
+    while at + log.RECORD_HEADER_BYTES <= length:
+        if not log.record_is_good(data + at, length - at):
+            return at, DONE if load_u16(data + at + log.R_LENGTH) > length - at else DAMAGED
+        total = load_u16(data + at + log.R_LENGTH)
+        taken = (total + 7) & ~7
+        kind = load_u16(data + at + log.R_KIND)
+        if kind == log.KIND_PADDING:
+            at = _skip_fill(at + taken, position, segment)
+            continue
+        if kind >= _EVENTS_FROM:
+            return at, DIVERGED  # an event without its command
+        seq = load_i64(data + at + log.R_SEQ)
+        end, count, crc, whole = _events_after(data, at + taken, length, position, segment, seq)
+        if not whole and not is_end:
+            return at, DONE
+        pen[P_SEQ] = seq + 1
+        pen[P_TIME] = load_i64(data + at + log.R_TIME)
+        pen[P_EPOCH] = load_u32(data + at + log.R_EPOCH)
+        pen[P_POSITION] = position + at + taken
+        pen[P_CRC] = 0
+        pen[P_EVENTS] = 0
+        load_command(command, data + at + log.RECORD_HEADER_BYTES, total - log.RECORD_HEADER_BYTES, slot)
+        apply(state, out, command)
+        if pen[P_EVENTS] != count or pen[P_CRC] != crc or pen[P_POSITION] != position + end:
+            return at, DIVERGED
+        at = _skip_fill(end, position, segment)
+    return min(at, length), DONE
+
+
+class Replica:
+    """A state of its own, brought forward by the log's records."""
+
+    def __init__(self, capacity: Capacity, segment_bytes: int, state: State | None = None) -> None:
+        self.state = state if state is not None else private_state(capacity)
+        self._scratch = mmap.mmap(-1, log.DATA + SCRATCH_BYTES + log.RECORD_BYTES_MAX)
+        base = np.frombuffer(self._scratch, np.uint8).ctypes.data
+        self._command = command_slot()
+        self._out = make_pen(base, SCRATCH_BYTES, segment_bytes, self._command)
+
+    @property
+    def seq(self) -> int:
+        return int(self.state.registers[R_SEQ])
+
+    @property
+    def position(self) -> int:
+        return int(self.state.registers[R_POSITION])
+
+    def advance(self, raw: bytes, position: int, is_end: bool) -> int:
+        """Apply the whole commands in `raw`, which begins at `position`. Returns the bytes used.
+
+        Raises ReplayDiverged, or LogError for a record whose checksum is wrong."""
+        data = np.frombuffer(raw, np.uint8)
+        slot = self._command.raw.ctypes.data
+        used, outcome = replay(
+            self.state, self._out, self._command, slot, data.ctypes.data, len(raw), position, is_end
+        )
+        if outcome == DIVERGED:
+            raise ReplayDiverged(
+                f"the command at log position {position + used} gives other events than the log has: "
+                "the log was written by another version of this program, or is not whole"
+            )
+        if outcome == DAMAGED:
+            raise LogError(f"the record at log position {position + used} is damaged")
+        return int(used)
+
+    def follow(self, reader: LogReader, progress: Callable[[int, int], None] | None = None) -> int:
+        """Apply everything that the reader's gate lets through; returns the last seq. progress(position, end)."""
+        reader.position = max(self.position, reader.position)
+        while True:
+            end = reader.end_position()
+            raw = reader.raw(end)
+            used = self.advance(raw, reader.position, reader.position + len(raw) >= end) if raw else 0
+            if used == 0:
+                return self.seq
+            reader.position += used
+            if progress is not None:
+                progress(reader.position, end)

@@ -1,0 +1,118 @@
+"""A snapshot: all actor state at one sequence number, as named blobs, and the way back.
+
+Always holds: it holds the rows in use and the registers, nothing live (quotes) and no index: those are built again
+from the rows. Its hash is over exactly what it holds, and is checked before it is used.
+"""
+
+from __future__ import annotations
+
+import zlib
+from typing import Final
+
+import numpy as np
+
+from actors.tables import (
+    R_ACCOUNTS,
+    R_INSTRUMENTS,
+    R_ORDERS,
+    R_POSITIONS,
+    Array,
+    State,
+    index_put,
+    mix,
+    pair_hash,
+    text_hash,
+)
+from core import records
+from shared_mem.atomics import crc32c
+from shared_mem.jit import jit
+
+# Changes with any row's layout or with what apply does; a snapshot of another version is refused.
+SNAPSHOT_VERSION: Final = records.LAYOUT_VERSION
+
+# Two CRC-32C from different starts make the hash's 64 bits.
+_SECOND_START: Final = 0x5A5A5A5A
+
+_COUNTED: Final = {
+    "accounts": R_ACCOUNTS,
+    "account_names": R_ACCOUNTS,
+    "positions": R_POSITIONS,
+    "instruments": R_INSTRUMENTS,
+    "instrument_names": R_INSTRUMENTS,
+    "orders": R_ORDERS,
+    "order_texts": R_ORDERS,
+}
+
+
+class SnapshotError(ValueError):
+    """A snapshot that can't be used. The text says why; an older one, or the log from its beginning, can."""
+
+
+def rows_in_use(state: State) -> dict[str, Array]:
+    """The parts of the state that count, by name, without a copy."""
+    parts: dict[str, Array] = {"registers": state.registers}
+    for name, register in _COUNTED.items():
+        parts[name] = getattr(state, name)[: int(state.registers[register])]
+    return parts
+
+
+def state_hash(state: State) -> str:
+    """16 hexadecimal digits: equal for equal states, whatever process they are in."""
+    low, high = 0, _SECOND_START
+    for part in rows_in_use(state).values():
+        length = part.nbytes
+        low = crc32c(part.ctypes.data, length, low)
+        high = crc32c(part.ctypes.data, length, high)
+    return f"{high & 0xFFFFFFFF:08x}{low & 0xFFFFFFFF:08x}"
+
+
+def take(state: State) -> dict[str, bytes]:
+    """The blobs of a state that nobody writes meanwhile, compressed."""
+    return {name: zlib.compress(part.tobytes(), 1) for name, part in rows_in_use(state).items()}
+
+
+def restore(blobs: dict[str, bytes], expected_hash: str, state: State) -> None:
+    """Fill an empty state from a snapshot's blobs. Raises SnapshotError, and then the state must not be used."""
+    _fill(state.registers, blobs, "registers")
+    for name, register in _COUNTED.items():
+        rows = getattr(state, name)
+        count = int(state.registers[register])
+        if not 0 <= count <= len(rows):
+            raise SnapshotError(f"the snapshot has {count} rows of {name}; the table holds {len(rows)}")
+        _fill(rows[:count], blobs, name)
+    found = state_hash(state)
+    if found != expected_hash:
+        raise SnapshotError(f"the snapshot's hash is {found}, it says {expected_hash}: it is damaged")
+    build_indexes(state)
+
+
+def _fill(target: Array, blobs: dict[str, bytes], name: str) -> None:
+    try:
+        raw = zlib.decompress(blobs[name])
+    except (KeyError, zlib.error) as error:
+        raise SnapshotError(f"the snapshot's part {name} is missing or damaged: {error!r}") from None
+    if len(raw) != target.nbytes:
+        raise SnapshotError(f"the snapshot's part {name} has {len(raw)} bytes, {target.nbytes} are expected")
+    target[...] = np.frombuffer(raw, target.dtype).reshape(target.shape)
+
+
+@jit
+def build_indexes(state: State) -> None:
+    """All indexes from the rows."""
+    state.account_index[:] = 0
+    state.instrument_index[:] = 0
+    state.position_index[:] = 0
+    state.order_index[:] = 0
+    state.client_index[:] = 0
+    for row in range(state.registers[R_ACCOUNTS]):
+        length = int(state.accounts[row].text_length)
+        index_put(state.account_index, text_hash(state.account_names[row], length, 0), row)
+    for row in range(state.registers[R_INSTRUMENTS]):
+        length = int(state.instruments[row].text_length)
+        index_put(state.instrument_index, text_hash(state.instrument_names[row], length, 0), row)
+    for row in range(state.registers[R_POSITIONS]):
+        position = state.positions[row]
+        index_put(state.position_index, pair_hash(int(position.account), int(position.instrument)), row)
+    for row in range(state.registers[R_ORDERS]):
+        index_put(state.order_index, mix(int(state.orders[row].order_id)), row)
+        index_put(state.client_index, int(state.orders[row].client_hash), row)

@@ -1,0 +1,300 @@
+"""Reading a shard's state from another process, without a copy of the tables and without stopping the shard.
+
+Always holds: a row is returned as it was at one moment (its seqlock was even and unchanged around the read). Rows
+of different tables may be of different moments. Nothing here writes.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+
+from actors.snapshot import state_hash
+from actors.tables import (
+    LAYOUT,
+    NAME_BYTES,
+    R_ACCOUNTS,
+    R_INSTRUMENTS,
+    R_SEQ,
+    R_VENUE_SEQ,
+    VERSION,
+    Array,
+    Capacity,
+    State,
+    find_client_order,
+    find_name,
+    find_order,
+    find_position,
+    map_state,
+    state_bytes,
+    text_hash,
+)
+from core.order_states import is_terminal
+from core.records import TEXT_BYTES_MAX, OrdStatus
+from shared_mem.atomics import acquire_fence, copy_bytes, load_u32, pause
+from shared_mem.jit import jit
+from shared_mem.segment import HEADER_BYTES, Segment
+
+# Segment header, then the four capacities, then the tables on a page of their own.
+CAPACITIES: Final = HEADER_BYTES
+TABLES: Final = 4096
+
+# A row is written in well under a microsecond. A lock that stays odd this long belongs to a shard that died in
+# the middle of a write; its successor rebuilds the row.
+SPINS_MAX: Final = 1_000_000
+
+
+class StateBusy(RuntimeError):
+    """A row that stays locked: its shard died while it wrote. Try again when it is back."""
+
+
+def state_path(run_dir: Path) -> Path:
+    return run_dir / "state"
+
+
+def create_state(run_dir: Path, capacity: Capacity) -> tuple[Segment, State]:
+    """The shard's own: new and empty tables under a new name, so that no reader sees them half filled.
+
+    Publish them with `publish_state` once they are recovered."""
+    path = state_path(run_dir).with_suffix(".new")
+    path.unlink(missing_ok=True)
+    segment = Segment.create(path, TABLES + state_bytes(capacity), LAYOUT, VERSION)
+    np.frombuffer(segment.memory, np.int64, len(capacity), CAPACITIES)[:] = capacity
+    return segment, map_state(segment.memory, capacity, TABLES)
+
+
+def publish_state(run_dir: Path) -> None:
+    """Give the new tables the name that readers open."""
+    state_path(run_dir).with_suffix(".new").rename(state_path(run_dir))
+
+
+@jit
+def read_row(address: int, size: int, target: int, spins: int) -> bool:
+    """Copy one row, whose first four bytes are its seqlock, to address `target`; False when it stays locked."""
+    for _ in range(spins):
+        before = load_u32(address)
+        if before & 1 == 0:
+            acquire_fence()
+            copy_bytes(target, address, size)
+            acquire_fence()
+            if load_u32(address) == before:
+                return True
+        pause()
+    return False
+
+
+class AccountView(msgspec.Struct, frozen=True):
+    account: int
+    text: str
+    state: int
+    cash_e6: int
+    reserved_e6: int
+    max_order_qty_e8: int
+    max_order_notional_e6: int
+    max_position_qty_e8: int
+    open_orders: int
+
+
+class PositionView(msgspec.Struct, frozen=True):
+    account: int
+    instrument: int
+    qty_e8: int
+    cost_e6: int
+    realized_e6: int
+    open_buy_e8: int
+    open_sell_e8: int
+
+
+class InstrumentView(msgspec.Struct, frozen=True):
+    instrument: int
+    symbol: str
+    tick_e8: int
+    lot_e8: int
+    max_order_qty_e8: int
+    collar_bps: int
+    quote_age_ms_max: int
+    state: int
+    bid_e8: int
+    ask_e8: int
+    bid_size_e8: int
+    ask_size_e8: int
+    last_e8: int
+    last_size_e8: int
+    quote_time_ns: int
+    trade_time_ns: int
+
+
+class OrderView(msgspec.Struct, frozen=True):
+    order_id: int
+    account: int
+    instrument: int
+    side: int
+    ord_type: int
+    tif: int
+    ord_status: int
+    qty_e8: int
+    price_e8: int
+    route_price_e8: int
+    cum_qty_e8: int
+    cum_notional_e6: int
+    leaves_qty_e8: int
+    reserved_e6: int
+    reject_code: int
+    limit_value: int
+    observed_value: int
+    client_order_id: str
+    created_ns: int
+    updated_ns: int
+    filled_ns: int
+    canceled_ns: int
+    source: int
+    request_id: int
+
+
+class StateView:
+    """A window on the tables of the shard that runs in `run_dir`."""
+
+    def __init__(self, segment: Segment, state: State) -> None:
+        self._segment = segment
+        self.state = state
+        tables = ("accounts", "positions", "instruments", "quotes", "orders")
+        self._rows = {name: np.zeros(1, getattr(state, name).dtype) for name in tables}
+
+    @classmethod
+    def attach(cls, run_dir: Path) -> StateView:
+        """Raises SegmentMissing while the shard has not started, LayoutMismatch for another version's."""
+        segment = Segment.attach(state_path(run_dir), LAYOUT, VERSION, writable=False)
+        capacity = Capacity(*(int(n) for n in np.frombuffer(segment.memory, np.int64, 4, CAPACITIES)))
+        return cls(segment, map_state(segment.memory, capacity, TABLES))
+
+    def is_current(self, run_dir: Path) -> bool:
+        """False once a restarted shard has published tables of its own: attach again."""
+        try:
+            return state_path(run_dir).stat().st_ino == self._segment.inode
+        except FileNotFoundError:
+            return False
+
+    def _read(self, table: str, row: int) -> Any:
+        rows: Array = getattr(self.state, table)
+        target = self._rows[table]
+        size = rows.dtype.itemsize
+        if not read_row(rows.ctypes.data + row * size, size, target.ctypes.data, SPINS_MAX):
+            raise StateBusy(f"row {row} of {table} stays locked; is the shard running?")
+        return target[0]
+
+    @property
+    def seq(self) -> int:
+        """The last sequence number applied."""
+        return int(self.state.registers[R_SEQ])
+
+    def venue_seq(self) -> int:
+        """MsgSeqNum of the last venue report applied."""
+        return int(self.state.registers[R_VENUE_SEQ])
+
+    def account(self, number: int) -> AccountView | None:
+        if not 1 <= number <= self.state.registers[R_ACCOUNTS]:
+            return None
+        row = self._read("accounts", number - 1)
+        name = self.state.account_names[number - 1].tobytes()[: row["text_length"]].decode("ascii")
+        numbers = (int(row[field]) for field in AccountView.__struct_fields__[2:])
+        return AccountView(number, name, *numbers)
+
+    def account_by_text(self, text: str) -> AccountView | None:
+        row = self._named(self.state.account_index, self.state.account_names, text)
+        return None if row < 0 else self.account(row + 1)
+
+    def accounts(self) -> list[AccountView]:
+        found = (self.account(n + 1) for n in range(int(self.state.registers[R_ACCOUNTS])))
+        return [account for account in found if account is not None]
+
+    def _named(self, index: Array, names: Array, text: str) -> int:
+        raw = text.encode("ascii", "replace")
+        if not 0 < len(raw) <= NAME_BYTES:
+            return -1
+        return int(find_name(index, names, np.frombuffer(raw, np.uint8), len(raw)))
+
+    def position(self, account: int, instrument: int) -> PositionView | None:
+        row = int(find_position(self.state, account, instrument))
+        return None if row < 0 else self._position(row)
+
+    def _position(self, row: int) -> PositionView:
+        found = self._read("positions", row)
+        return PositionView(*(int(found[field]) for field in PositionView.__struct_fields__))
+
+    def positions(self, account: int) -> list[PositionView]:
+        """The account's positions, newest instrument first, empty ones too."""
+        found: list[PositionView] = []
+        if not 1 <= account <= self.state.registers[R_ACCOUNTS]:
+            return found
+        link = int(self._read("accounts", account - 1)["first_position_row"])
+        while link and len(found) < len(self.state.positions):
+            found.append(self._position(link - 1))
+            link = int(self.state.positions[link - 1]["next_row"])
+        return found
+
+    def instrument(self, number: int) -> InstrumentView | None:
+        if not 1 <= number <= self.state.registers[R_INSTRUMENTS]:
+            return None
+        row = self._read("instruments", number - 1)
+        name = self.state.instrument_names[number - 1].tobytes()[: row["text_length"]].decode("ascii")
+        parameters = [int(row[field]) for field in InstrumentView.__struct_fields__[2:8]]
+        quote = self._read("quotes", number - 1)
+        live = [int(quote[field]) for field in InstrumentView.__struct_fields__[8:]]
+        return InstrumentView(number, name, *parameters, *live)
+
+    def instrument_by_symbol(self, symbol: str) -> InstrumentView | None:
+        row = self._named(self.state.instrument_index, self.state.instrument_names, symbol)
+        return None if row < 0 else self.instrument(row + 1)
+
+    def instruments(self) -> list[InstrumentView]:
+        found = (self.instrument(n + 1) for n in range(int(self.state.registers[R_INSTRUMENTS])))
+        return [instrument for instrument in found if instrument is not None]
+
+    def order(self, order_id: int) -> OrderView | None:
+        """The order, or None: never given out, or ended so long ago that its row was used again."""
+        row = int(find_order(self.state, order_id))
+        if row < 0:
+            return None
+        view, _, _ = self._order(row)
+        return view if view.order_id == order_id else None
+
+    def order_by_client_id(self, account: int, client_order_id: str) -> OrderView | None:
+        raw = np.zeros(TEXT_BYTES_MAX, np.uint8)
+        text = client_order_id.encode("ascii", "replace")[:TEXT_BYTES_MAX]
+        raw[: len(text)] = np.frombuffer(text, np.uint8)
+        hashed = text_hash(raw, len(text), account)
+        row = int(find_client_order(self.state, account, raw, len(text), hashed))
+        return None if row < 0 else self._order(row)[0]
+
+    def orders(self, account: int, limit: int = 500) -> list[OrderView]:
+        """The account's orders that are still in memory, newest first."""
+        found: list[OrderView] = []
+        if not 1 <= account <= self.state.registers[R_ACCOUNTS]:
+            return found
+        owner = self._read("accounts", account - 1)
+        link, expected = int(owner["last_order_row"]), int(owner["last_order_id"])
+        while link and len(found) < limit:
+            view, previous, previous_id = self._order(link - 1)
+            if view.order_id != expected:
+                break
+            found.append(view)
+            link, expected = previous, previous_id
+        return found
+
+    def _order(self, row: int) -> tuple[OrderView, int, int]:
+        found = self._read("orders", row)
+        status = int(found["status"])
+        leaves = 0 if is_terminal(status) else max(int(found["qty_e8"]) - int(found["cum_qty_e8"]), 0)
+        if found["cancel_pending"] and not is_terminal(status):
+            status = int(OrdStatus.PENDING_CANCEL)
+        text = self.state.order_texts[row].tobytes()[: found["text_length"]].decode("ascii", "replace")
+        given = {"ord_status": status, "leaves_qty_e8": leaves, "client_order_id": text}
+        values = [given[f] if f in given else int(found[f]) for f in OrderView.__struct_fields__]
+        return OrderView(*values), int(found["previous_row"]), int(found["previous_order_id"])
+
+    def state_hash(self) -> str:
+        """The hash of the state now. While orders flow it is of no single moment."""
+        return state_hash(self.state)
