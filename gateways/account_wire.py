@@ -161,12 +161,12 @@ def account_shape(
     )
 
 
-def asset_shape(shard: int, instrument: InstrumentView, source: str) -> Asset:
+def asset_shape(shard: int, instrument: InstrumentView, name: str, source: str) -> Asset:
     lot = units.qty_text(instrument.lot_e8)
     return Asset(
         id=str(ids.instrument_uuid(shard, instrument.instrument)),
         symbol=instrument.symbol,
-        name=f"{instrument.symbol} ({source})",
+        name=name,
         status="active",
         tradable=instrument.state == InstrumentState.OPEN,
         fractionable=instrument.lot_e8 < units.QTY_SCALE,

@@ -1,8 +1,8 @@
 """Who waits for what: a request's number, and the future that the shard's event for it completes.
 
 Always holds here: at most WAITING_MAX wait; a request has one answer, the first event that carries its number
-(later events of the order carry it too, and find nobody). Request numbers go up over restarts, so that an answer
-to an earlier gateway's request is never taken for one of ours.
+(later events of the order carry it too, and find nobody). Request numbers go up over restarts, so that an
+answer to an earlier gateway's request is never taken for one of ours.
 """
 
 from __future__ import annotations

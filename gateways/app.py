@@ -1,6 +1,7 @@
 """The HTTP application: which path goes where, and what stands in front of it.
 
-Must not do: open anything by itself. Rings, log, state and identity come in ready; `app/roles/gateway.py` makes them.
+Must not do: open anything by itself. Rings, log, state and identity come in ready; `app/roles/gateway.py`
+makes them.
 """
 
 from __future__ import annotations
@@ -17,11 +18,12 @@ from litestar.middleware import DefineMiddleware
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 
+from actors.view import StateBusy
 from gateways.accounts import Positions, get_account
 from gateways.auth import ApiKeyMiddleware
 from gateways.desk import Desk
 from gateways.docs_page import PlainDocs
-from gateways.errors import ApiError, on_api_error, on_crash, on_http_exception
+from gateways.errors import ApiError, on_api_error, on_crash, on_http_exception, on_state_away
 from gateways.html import SECURITY_HEADERS
 from gateways.identity import Identity
 from gateways.log_feed import LogFeed
@@ -34,11 +36,12 @@ from gateways.settings import GatewaySettings
 from gateways.stream_socket import Streams
 from gateways.tick_feed import TickFeed
 from gateways.trade_stream import TradeUpdates, trade_stream
+from shared_mem.segment import SegmentError
 
 TITLE: Final = "Tradewind order entry"
 DESCRIPTION: Final = (
-    "Alpaca's requests and answers, for market and limit orders. Numbers may be sent as JSON numbers or as strings "
-    "and are read exactly. Errors are {code, message}."
+    "Alpaca's requests and answers, for market and limit orders. Numbers may be sent as JSON numbers or as "
+    "strings and are read exactly. Errors are {code, message}."
 )
 
 
@@ -75,7 +78,13 @@ def create_app(
             page_routes(settings.page),
         ],
         dependencies={name: _always(thing) for name, thing in shared.items()},
-        exception_handlers={ApiError: on_api_error, HTTPException: on_http_exception, Exception: on_crash},
+        exception_handlers={
+            ApiError: on_api_error,
+            HTTPException: on_http_exception,
+            SegmentError: on_state_away,
+            StateBusy: on_state_away,
+            Exception: on_crash,
+        },
         response_headers=SECURITY_HEADERS,
         request_max_body_size=BODY_BYTES_MAX,
         lifespan=[following],

@@ -21,12 +21,17 @@ class ApiKeyMiddleware(AbstractAuthenticationMiddleware):
         super().__init__(app)
         self._identity = identity
 
-    async def authenticate_request(self, connection: ASGIConnection[Any, Any, Any, Any]) -> AuthenticationResult:
+    async def authenticate_request(
+        self, connection: ASGIConnection[Any, Any, Any, Any]
+    ) -> AuthenticationResult:
         account = self._identity.account_of_headers(connection.headers)
         if account is None:
             key_id = connection.headers.get("apca-api-key-id")
-            named = "no key was sent" if key_id is None else f"key '{key_id[:40]}' with this secret is not known"
+            named = (
+                "no key was sent" if key_id is None else f"key '{key_id[:40]}' with this secret is not known"
+            )
             raise ApiError(
-                UNAUTHORIZED, f"{named}; send APCA-API-KEY-ID and APCA-API-SECRET-KEY (`tradewind status` shows them)"
+                UNAUTHORIZED,
+                f"{named}; send APCA-API-KEY-ID and APCA-API-SECRET-KEY (`tradewind status` shows them)",
             )
         return AuthenticationResult(user=account, auth="api key")

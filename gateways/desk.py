@@ -7,6 +7,8 @@ Must not do: decide about risk. That is the shard's, and the shard's alone.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Final
 
 from actors.view import AccountView, InstrumentView, OrderView, StateView
@@ -23,29 +25,46 @@ RETRY_AFTER_S: Final = 1
 
 
 class Desk:
-    """One shard as this process reaches it. `source` is the one line that says where its prices come from."""
+    """One shard as this process reaches it: `run_dir` is its shared memory, `orders` and `cancels` our lanes
+    to it.
+
+    `source` is the one line that says where its prices come from, `names` what its symbols stand for. Raises
+    SegmentError while the shard has not started."""
 
     def __init__(
-        self, *, shard: int, view: StateView, orders: Ring, cancels: Ring, answers: Answers, source: str
+        self,
+        *,
+        shard: int,
+        run_dir: Path,
+        orders: Ring,
+        cancels: Ring,
+        answers: Answers,
+        source: str,
+        names: Mapping[str, str],
     ) -> None:
         self.shard = shard
-        self.view = view
         self.answers = answers
         self.source = source
+        self.names = names
+        self._run_dir = run_dir
+        self._view = StateView.attach(run_dir)
         self._orders = orders
         self._cancels = cancels
+        # Both are bounded by the instruments; neither a number nor a symbol ever changes.
+        self._numbers: dict[str, int] = {}
+        self._symbols: dict[int, str] = {}
 
     # --- to the shard ---------------------------------------------------------------------------------------
 
     async def submit(self, account: int, request: OrderRequest) -> Event:
         """The shard's acceptance. Raises RejectedError for its reject, ApiError when it can't be asked."""
-        instrument = self.instrument(request.symbol)
+        instrument = self._instrument_number(request.symbol)
         request_id, future = self.answers.expect()
         command = commands.new_order(
             source=Source.GATEWAY,
             request_id=request_id,
             account=account,
-            instrument=instrument.instrument,
+            instrument=instrument,
             side=request.side,
             ord_type=request.ord_type,
             tif=request.tif,
@@ -64,7 +83,7 @@ class Desk:
         return event
 
     async def cancel(self, account: int, order_id: int) -> Event:
-        """The shard's acceptance of the cancel. Raises RejectedError: 404 not this account's, 422 not open."""
+        """The shard's acceptance of the cancel. Raises RejectedError: 404 not the account's, 422 not open."""
         request_id, future = self.answers.expect()
         command = commands.cancel(
             source=Source.GATEWAY, request_id=request_id, account=account, order_id=order_id
@@ -88,6 +107,14 @@ class Desk:
 
     # --- from its state -------------------------------------------------------------------------------------
 
+    @property
+    def view(self) -> StateView:
+        """The state of the shard that runs now. A restarted one publishes tables of its own: to read on in
+        the old ones would be to deny orders that were accepted since."""
+        if not self._view.is_current(self._run_dir):
+            self._view = StateView.attach(self._run_dir)
+        return self._view
+
     def account(self, number: int) -> AccountView:
         account = self.view.account(number)
         if account is None:
@@ -102,6 +129,12 @@ class Desk:
             )
         return instrument
 
+    def _instrument_number(self, symbol: str) -> int:
+        number = self._numbers.get(symbol)
+        if number is None:
+            number = self._numbers[symbol] = self.instrument(symbol).instrument
+        return number
+
     def instrument_by(self, symbol_or_id: str) -> InstrumentView:
         """By symbol or by our UUID. Raises ApiError (404)."""
         instrument = self.view.instrument_by_symbol(symbol_or_id) if symbol_or_id.isascii() else None
@@ -115,11 +148,14 @@ class Desk:
         return instrument
 
     def order(self, account: int, order_id: str) -> OrderView:
-        """One of the account's own orders. Anybody else's is as unknown as one that never was: ApiError (404)."""
+        """One of the account's own orders. Anybody else's is as unknown as one that never was: ApiError
+        (404)."""
         number = self._number(order_id)
         order = self.view.order(number) if number else None
         if order is None or order.account != account:
-            raise ApiError(NOT_FOUND, f"order '{order_id[:40]}' is not known here; GET /v2/orders lists yours")
+            raise ApiError(
+                NOT_FOUND, f"order '{order_id[:40]}' is not known here; GET /v2/orders lists yours"
+            )
         return order
 
     def _number(self, uuid: str) -> int:
@@ -131,13 +167,24 @@ class Desk:
     # --- in Alpaca's words ----------------------------------------------------------------------------------
 
     def symbol(self, instrument: int) -> str:
-        known = self.view.instrument(instrument)
-        return "" if known is None else known.symbol
+        """'' for a number that no instrument has (an order that was rejected for it)."""
+        symbol = self._symbols.get(instrument)
+        if symbol is None:
+            known = self.view.instrument(instrument)
+            if known is None:
+                return ""
+            symbol = self._symbols[instrument] = known.symbol
+        return symbol
 
     def show_order(self, order: OrderView) -> Order:
         times = OrderTimes(order.created_ns, order.updated_ns, order.filled_ns, order.canceled_ns)
         return order_shape(
-            self.shard, self.symbol(order.instrument), order.client_order_id, order, times, reject_reason(order)
+            self.shard,
+            self.symbol(order.instrument),
+            order.client_order_id,
+            order,
+            times,
+            reject_reason(order),
         )
 
     def show_event(self, event: Event) -> Order:

@@ -17,8 +17,9 @@ from gateways.html import html, table
 STREAMS: Final = (
     "<h2>Streams</h2><p><code>/stream</code>: WebSocket, trade updates. Send "
     '<code>{"action":"authenticate","data":{"key_id":"…","secret_key":"…"}}</code>, then '
-    '<code>{"action":"listen","data":{"streams":["trade_updates"]}}</code>. Each update has <code>sequence</code> and '
-    "<code>previous_sequence</code>; when the latter is not the last one you saw, ask <code>GET /v2/orders</code>.</p>"
+    '<code>{"action":"listen","data":{"streams":["trade_updates"]}}</code>. Each update has '
+    "<code>sequence</code> and <code>previous_sequence</code>; when the latter is not the last one you saw, "
+    "ask <code>GET /v2/orders</code>.</p>"
     "<p><code>/v2/iex</code>: WebSocket, quotes and trades, in JSON or msgpack. Send "
     '<code>{"action":"auth","key":"…","secret":"…"}</code>, then '
     '<code>{"action":"subscribe","quotes":["AAPL"],"trades":["*"]}</code>.</p>'
@@ -31,7 +32,12 @@ class PlainDocs(OpenAPIRenderPlugin):
 
     def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:
         rows = [
-            [f"<code>{method.upper()}</code>", f"<code>{escape(path)}</code>", _parameters(operation), _text(operation)]
+            [
+                f"<code>{method.upper()}</code>",
+                f"<code>{escape(path)}</code>",
+                _parameters(operation),
+                _text(operation),
+            ]
             for path, item in openapi_schema.get("paths", {}).items()
             for method, operation in item.items()
             if isinstance(operation, dict)
@@ -60,5 +66,7 @@ def _schemas(openapi_schema: dict[str, Any]) -> str:
     for name, schema in sorted(openapi_schema.get("components", {}).get("schemas", {}).items()):
         fields = ", ".join(schema.get("properties", {}))
         if fields:
-            parts.append([f"<code>{escape(name)}</code>", escape(fields), escape(schema.get("description", ""))])
+            parts.append(
+                [f"<code>{escape(name)}</code>", escape(fields), escape(schema.get("description", ""))]
+            )
     return "<h2>Answers</h2>" + table(["shape", "fields", ""], parts) if parts else ""

@@ -1,8 +1,10 @@
-"""What this door says when it says no: one shape, `{"code": int, "message": str}`, as Alpaca's clients expect.
+"""What this door says when it says no: one shape, `{"code": int, "message": str}`, as Alpaca's clients
+expect.
 
 Always holds here: `code` begins with the HTTP status; the message names the value and what to send instead;
-504 is never answered, because alpaca-py sends the order again after it, and 429 only where nothing was sequenced.
-Rejects of the shard keep their own codes (`core/rejects.py`); this file is for what never reached it.
+504 is never answered, because alpaca-py sends the order again after it, and 429 only where nothing was
+sequenced. Rejects of the shard keep their own codes (`core/rejects.py`); this file is for what never reached
+it.
 """
 
 from __future__ import annotations
@@ -71,7 +73,8 @@ def on_api_error(_request: Request[Any, Any, Any], error: ApiError) -> Response[
 
 
 def on_http_exception(request: Request[Any, Any, Any], error: HTTPException) -> Response[dict[str, Any]]:
-    """What Litestar itself refuses: no such path, wrong method, a parameter of the wrong kind, a body too large."""
+    """What Litestar itself refuses: no such path, wrong method, a parameter of the wrong kind, a body too
+    large."""
     status = error.status_code
     if status == 404:
         message = f"{request.url.path} is not served here; /docs lists what is"
@@ -84,6 +87,11 @@ def on_http_exception(request: Request[Any, Any, Any], error: HTTPException) -> 
         named = [f"{item.get('key')}: {item.get('message')}" for item in extra if isinstance(item, dict)]
         message = "; ".join(named) or error.detail
     return _answer(status, status * 100_000 + 10_000, message, dict(error.headers or {}))
+
+
+def on_state_away(_request: Request[Any, Any, Any], error: Exception) -> Response[dict[str, Any]]:
+    """The shard is being restarted; what it had acknowledged is in its log."""
+    return _answer(503, UNAVAILABLE, f"the desk is starting: {error}; try again", {"Retry-After": "1"})
 
 
 def on_crash(request: Request[Any, Any, Any], error: Exception) -> Response[dict[str, Any]]:

@@ -1,7 +1,7 @@
 """The few pages that the gateway writes by itself, and the headers that every answer carries.
 
-Always holds here: everything that came from outside is escaped; no page runs a script of its own or loads anything
-from elsewhere, and the Content-Security-Policy says so to the browser.
+Always holds here: everything that came from outside is escaped; no page runs a script of its own or loads
+anything from elsewhere, and the Content-Security-Policy says so to the browser.
 """
 
 from __future__ import annotations
@@ -14,9 +14,11 @@ from typing import Final
 from litestar import MediaType, Response
 
 _STYLE: Final = (
-    "body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color-scheme:light dark}"
-    "table{border-collapse:collapse;width:100%}td,th{text-align:left;padding:.3rem .6rem;border-bottom:1px solid #8884;"
-    "vertical-align:top}code,pre{font:13px/1.5 ui-monospace,monospace}pre{white-space:pre-wrap}"
+    ":root{color-scheme:light dark}"
+    "body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}"
+    "table{border-collapse:collapse;width:100%}"
+    "td,th{text-align:left;padding:.3rem .6rem;border-bottom:1px solid #8884;vertical-align:top}"
+    "code,pre{font:13px/1.5 ui-monospace,monospace}pre{white-space:pre-wrap}"
 )
 
 _STYLE_HASH: Final = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()

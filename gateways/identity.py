@@ -1,8 +1,8 @@
 """Who is asking: API keys, each for one account.
 
 The file (`credentials.json`, mode 0600) holds a SHA-256 of every secret: they are 256 random bits, so a slow
-hash would protect nothing and cost each order its latency. Only the demo's secret stands there as text, because
-the page on the same machine shows it to whoever owns the file anyway.
+hash would protect nothing and cost each order its latency. Only the demo's secret stands there as text,
+because the page on the same machine shows it to whoever owns the file anyway.
 Must not do: trade, or know HTTP beyond the text of its headers.
 """
 
@@ -62,12 +62,14 @@ class Credentials:
 
     @classmethod
     def load(cls, path: Path) -> Credentials:
-        """Raises IdentityError when the file is missing, is readable by others, or does not hold credentials."""
+        """Raises IdentityError when the file is missing, readable by others, or does not hold credentials."""
         try:
             mode = path.stat().st_mode & 0o777
             raw = path.read_bytes()
         except OSError as error:
-            raise IdentityError(f"credentials {path}: {error.strerror}; `tradewind up` makes a demo file") from None
+            raise IdentityError(
+                f"credentials {path}: {error.strerror}; `tradewind up` makes a demo file"
+            ) from None
         if mode & 0o077:
             raise IdentityError(f"credentials {path} have mode {mode:o}; others could read them: chmod 600")
         try:
@@ -75,7 +77,9 @@ class Credentials:
         except msgspec.MsgspecError as error:
             raise IdentityError(f"credentials {path} can't be read: {error}") from None
         if len(content.credentials) > CREDENTIALS_MAX:
-            raise IdentityError(f"credentials {path} hold {len(content.credentials)}; the most is {CREDENTIALS_MAX}")
+            raise IdentityError(
+                f"credentials {path} hold {len(content.credentials)}; the most is {CREDENTIALS_MAX}"
+            )
         return cls(content.credentials, content.demo)
 
     @classmethod

@@ -1,7 +1,7 @@
 """What only the demo shows, and only to a browser or program on this machine: its key, and its mail.
 
-Always holds here: the peer's address is loopback, the Host header names this machine (a web page elsewhere whose
-name was pointed at 127.0.0.1 names itself), and no proxy stands between (it would make everyone local).
+Always holds here: the peer's address is loopback, the Host header names this machine (a web page elsewhere
+whose name was pointed at 127.0.0.1 names itself), and no proxy stands between (it would make everyone local).
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ _PROXIED: Final = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
 def only_here(request: Request[Any, Any, Any], demo: bool) -> None:
     """Raises ApiError (404) unless this is the demo, asked from this machine."""
     if not (demo and _is_loopback(request) and _names_this_machine(request)):
-        raise ApiError(NOT_FOUND, f"{request.url.path} is shown by the demo, on its own machine, and not here")
+        raise ApiError(
+            NOT_FOUND, f"{request.url.path} is shown by the demo, on its own machine, and not here"
+        )
 
 
 def _is_loopback(request: Request[Any, Any, Any]) -> bool:

@@ -1,8 +1,9 @@
 """The log, as the gateway follows it: every order event, in order, to whoever asked for it.
 
-It begins at the log's end. Nothing can be missed by that: the place is noted before the first request is served,
-and a position in the log, once passed, does not move. What happened before is asked from the state.
-Always holds here: a listener sees an event only after the log has it at the gate. A listener must return at once.
+It begins at the log's end. Nothing can be missed by that: the place is noted before the first request is
+served, and a position in the log, once passed, does not move. What happened before is asked from the state.
+Always holds here: a listener sees an event only after the log has it at the gate. A listener must return at
+once.
 Must not do: block the loop for longer than one batch.
 """
 

@@ -1,4 +1,5 @@
-"""`/mailbox`: the mails that the demo's own mail server has taken, newest first. Only there, and only locally.
+"""`/mailbox`: the mails that the demo's own mail server has taken, newest first. Only there, and only
+locally.
 
 The folder is a Maildir. Must not do: change it, or show a mail as anything but text.
 """
@@ -47,7 +48,11 @@ def _header(message: Message, name: str) -> str:
 
 def _mail(key: str, message: Message) -> Mail:
     return Mail(
-        key, _header(message, "date"), _header(message, "from"), _header(message, "to"), _header(message, "subject")
+        key,
+        _header(message, "date"),
+        _header(message, "from"),
+        _header(message, "to"),
+        _header(message, "subject"),
     )
 
 
@@ -83,7 +88,11 @@ def show_mailbox(request: Request[Any, Any, Any], settings: GatewaySettings) -> 
     if _wants_json(request):
         return Response(mails)
     rows = [
-        [escape(mail.date), f"<a href='/mailbox/{escape(mail.id)}'>{escape(mail.subject)}</a>", escape(mail.recipient)]
+        [
+            escape(mail.date),
+            f"<a href='/mailbox/{escape(mail.id)}'>{escape(mail.subject)}</a>",
+            escape(mail.recipient),
+        ]
         for mail in mails
     ]
     return page("Mailbox", table(["date", "subject", "to"], rows) if rows else "<p>No mail yet.</p>")

@@ -67,16 +67,24 @@ class Assets(Controller):
         exchange: str | None = None,
         attributes: str | None = None,
     ) -> list[Asset]:
-        """What is traded here. Asking for another status, class, exchange or attribute than ours finds nothing."""
+        """What is traded here. Asking for another status, class, exchange or attribute than ours finds
+        nothing."""
         elsewhere = exchange not in (None, EXCHANGE) or attributes is not None
         if status not in (None, "active") or asset_class not in (None, ASSET_CLASS) or elsewhere:
             return []
-        known = sorted(desk.view.instruments(), key=lambda instrument: instrument.symbol)
-        return [asset_shape(desk.shard, instrument, desk.source) for instrument in known]
+        return [
+            _asset(desk, instrument)
+            for instrument in sorted(desk.view.instruments(), key=lambda instrument: instrument.symbol)
+        ]
 
     @get("/{symbol_or_id:str}")
     async def one_asset(self, desk: Desk, symbol_or_id: str) -> Asset:
-        return asset_shape(desk.shard, desk.instrument_by(symbol_or_id), desk.source)
+        return _asset(desk, desk.instrument_by(symbol_or_id))
+
+
+def _asset(desk: Desk, instrument: InstrumentView) -> Asset:
+    name = desk.names.get(instrument.symbol, instrument.symbol)
+    return asset_shape(desk.shard, instrument, name, desk.source)
 
 
 def _latest(

@@ -1,10 +1,10 @@
 """Orders between Alpaca's words and the core's numbers.
 
-Alpaca's shapes are those that alpaca-py 0.44 sends and parses: numbers may come as JSON numbers or as strings,
-and leave as strings; ids are UUIDs; times are RFC 3339.
+Alpaca's shapes are those that alpaca-py 0.44 sends and parses: numbers may come as JSON numbers or as
+strings, and leave as strings; ids are UUIDs; times are RFC 3339.
 Always holds here: the digits that were sent are the digits that count. A number's JSON text becomes a decimal
-and then a fixed-point integer; it is never a binary float on the way. What is not understood is refused by name,
-never ignored: a stop price that nobody watches would be worse than an error.
+and then a fixed-point integer; it is never a binary float on the way. What is not understood is refused by
+name, never ignored: a stop price that nobody watches would be worse than an error.
 Must not do: I/O, or ask for the time.
 """
 
@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
-from decimal import Decimal
 from typing import Annotated, Any, Final, Protocol
 from uuid import uuid4
 
@@ -54,7 +53,8 @@ OPEN_STATUSES: Final = frozenset(
     )
 )  # fmt: skip
 
-# FIX ExecType (150) as the `event` of a trade update; a trade is `fill` or `partial_fill` by the order's status.
+# FIX ExecType (150) as the `event` of a trade update; a trade is `fill` or `partial_fill` by the order's
+# status.
 UPDATE_WORDS: Final = {
     int(ExecType.PENDING_NEW): "pending_new",
     int(ExecType.NEW): "new",
@@ -71,7 +71,7 @@ Number = Annotated[msgspec.Raw, msgspec.Meta(description="A decimal, as a JSON n
 
 
 class OrderBody(msgspec.Struct, forbid_unknown_fields=True):
-    """POST /v2/orders. Fields that Alpaca has and this desk does not support are here to be refused by name."""
+    """POST /v2/orders. Fields of Alpaca's that this desk does not support are here to be refused by name."""
 
     symbol: str | None = None
     qty: Number = _NULL
@@ -109,14 +109,17 @@ _UNSUPPORTED: Final = ("stop_price", "trail_price", "trail_percent", "take_profi
 
 
 def parse_order(body: bytes) -> OrderRequest:
-    """The order in a request's body. Raises ApiError: 400 for what is not JSON, 422 for what can't be an order."""
+    """The order in a request's body. Raises ApiError: 400 for what is not JSON, 422 for what can't be an
+    order."""
     try:
         sent = _BODY.decode(body)
     except msgspec.ValidationError as error:
         raise ApiError(UNPROCESSABLE, f"the order's fields are not as expected: {error}") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         example = '{"symbol":"AAPL","qty":"10","side":"buy","type":"market","time_in_force":"day"}'
-        raise ApiError(BAD_REQUEST, f"the request body is not JSON: {error}; send an object like {example}") from None
+        raise ApiError(
+            BAD_REQUEST, f"the request body is not JSON: {error}; send an object like {example}"
+        ) from None
     _refuse_unsupported(sent)
     if not sent.symbol:
         raise ApiError(UNPROCESSABLE, "symbol is missing; send one that GET /v2/assets lists")
@@ -141,9 +144,13 @@ def _refuse_unsupported(sent: OrderBody) -> None:
             text = _text(getattr(sent, name))
             raise ApiError(UNPROCESSABLE, f"{name} {text} is not supported; send a market or a limit order")
     if sent.order_class not in (None, "", "simple"):
-        raise ApiError(UNPROCESSABLE, f"order_class '{sent.order_class[:40]}' is not supported; supported is 'simple'")
+        raise ApiError(
+            UNPROCESSABLE, f"order_class '{sent.order_class[:40]}' is not supported; supported is 'simple'"
+        )
     if sent.extended_hours:
-        raise ApiError(UNPROCESSABLE, "extended_hours true is not supported; leave it out: this market never closes")
+        raise ApiError(
+            UNPROCESSABLE, "extended_hours true is not supported; leave it out: this market never closes"
+        )
     if sent.position_intent is not None:
         intent = sent.position_intent[:40]
         raise ApiError(UNPROCESSABLE, f"position_intent '{intent}' is not supported; side alone decides")
@@ -171,9 +178,11 @@ def _positive(name: str, raw: msgspec.Raw, scale: int, most: int) -> int:
     if text.startswith('"'):
         text = text[1:-1].strip()
     if len(text) > NUMBER_TEXT_MAX or _NUMBER.fullmatch(text) is None:
-        raise ApiError(UNPROCESSABLE, f"{name} {_text(raw)} is not a number; send a decimal, like 10 or 10.25")
+        raise ApiError(
+            UNPROCESSABLE, f"{name} {_text(raw)} is not a number; send a decimal, like 10 or 10.25"
+        )
     try:
-        fixed = units.to_fixed(Decimal(text), scale, name)
+        fixed = units.to_fixed(text, scale, name)
     except units.UnitError as error:
         raise ApiError(UNPROCESSABLE, str(error)) from None
     if fixed <= 0:
@@ -188,7 +197,8 @@ def _limit_price(ord_type: OrdType, raw: msgspec.Raw) -> int:
         return _positive("limit_price", raw, units.PRICE_SCALE, units.PRICE_E8_MAX)
     if raw != _NULL:
         raise ApiError(
-            UNPROCESSABLE, f"limit_price {_text(raw)} does not go with type 'market'; leave it out, or send 'limit'"
+            UNPROCESSABLE,
+            f"limit_price {_text(raw)} does not go with type 'market'; leave it out, or send 'limit'",
         )
     return 0
 
@@ -198,11 +208,13 @@ def _client_order_id(sent: str | None) -> str:
         return str(uuid4())
     if not 0 < len(sent) <= TEXT_BYTES_MAX:
         raise ApiError(
-            UNPROCESSABLE, f"client_order_id has {len(sent)} characters; send 1 to {TEXT_BYTES_MAX}, or leave it out"
+            UNPROCESSABLE,
+            f"client_order_id has {len(sent)} characters; send 1 to {TEXT_BYTES_MAX}, or leave it out",
         )
     if not (sent.isascii() and sent.isprintable()):
         raise ApiError(
-            UNPROCESSABLE, f"client_order_id {sent[:40]!r} holds more than printable ASCII; send letters and digits"
+            UNPROCESSABLE,
+            f"client_order_id {sent[:40]!r} holds more than printable ASCII; send letters and digits",
         )
     return sent
 
@@ -264,7 +276,7 @@ class TradeUpdate(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class OrderState(Protocol):
-    """What an order and an event of an order have in common: enough to show it. Scales as in core/records.py."""
+    """What an order and an event of one have in common: enough to show it. Scales as in core/records.py."""
 
     @property
     def order_id(self) -> int: ...
@@ -323,7 +335,12 @@ def average_price_e8(notional_e6: int, qty_e8: int) -> int:
 
 
 def order_shape(
-    shard: int, symbol: str, client_order_id: str, state: OrderState, times: OrderTimes, reason: str | None = None
+    shard: int,
+    symbol: str,
+    client_order_id: str,
+    state: OrderState,
+    times: OrderTimes,
+    reason: str | None = None,
 ) -> Order:
     """The order as its owner sees it."""
     word = TYPE_WORDS[state.ord_type]
@@ -361,7 +378,9 @@ def update_word(event: Event) -> str:
     return UPDATE_WORDS[event.exec_type]
 
 
-def trade_update(shard: int, event: Event, order: Order, previous_sequence: int, reason: str | None) -> TradeUpdate:
+def trade_update(
+    shard: int, event: Event, order: Order, previous_sequence: int, reason: str | None
+) -> TradeUpdate:
     """What happened to the order, for its owner's stream."""
     traded = event.exec_type == ExecType.TRADE
     return TradeUpdate(

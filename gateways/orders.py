@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Final
@@ -28,8 +29,11 @@ BODY_BYTES_MAX: Final = 16 << 10
 PAGE_DEFAULT: Final = 50
 PAGE_MAX: Final = 500
 
-# How many of an account's newest orders a filtered list looks through; older ones are asked for by id.
+# How many of an account's newest orders a filtered list looks through; older ones are asked for by id. Some
+# 50 ms.
 SCAN_MAX: Final = 10_000
+# A look that found too few is repeated so many times further back.
+SCAN_GROWTH: Final = 4
 
 # Cancels of one DELETE /v2/orders that are under way at a time.
 CANCELS_AT_ONCE: Final = 256
@@ -44,7 +48,9 @@ class Cancelled(msgspec.Struct, frozen=True):
 
 
 def _order_schema() -> Schema:
-    number = Schema(one_of=[Schema(type=OpenAPIType.NUMBER), Schema(type=OpenAPIType.STRING)], examples=["10"])
+    number = Schema(
+        one_of=[Schema(type=OpenAPIType.NUMBER), Schema(type=OpenAPIType.STRING)], examples=["10"]
+    )
     text = Schema(type=OpenAPIType.STRING)
     return Schema(
         type=OpenAPIType.OBJECT,
@@ -76,8 +82,8 @@ class Orders(Controller):
 
     @post(status_code=200, request_max_body_size=BODY_BYTES_MAX, operation_class=_OrderOperation)
     async def place(self, request: AccountRequest, desk: Desk, body: bytes) -> Order:
-        """Place an order. 200: accepted and in the log; any other status: not. 503 with "outcome unknown" says
-        that nobody knows yet: ask by client_order_id before sending it again."""
+        """Place an order. 200: accepted and in the log; any other status: not. 503 with "outcome unknown"
+        says that nobody knows yet: ask by client_order_id before sending it again."""
         event = await desk.submit(request.user, parse_order(body))
         return desk.show_event(event)
 
@@ -111,10 +117,11 @@ class Orders(Controller):
                 and (wanted is None or desk.symbol(order.instrument) in wanted)
             )
 
-        found = [order for order in desk.view.orders(request.user, limit=SCAN_MAX) if asked_for(order)]
         if direction == "asc":
-            found.reverse()
-        return [desk.show_order(order) for order in found[:limit]]
+            found = _newest(desk, request.user, asked_for, SCAN_MAX)[::-1][:limit]
+        else:
+            found = _newest(desk, request.user, asked_for, limit)
+        return [desk.show_order(order) for order in found]
 
     @get("/{order_id:str}")
     async def one_order(self, request: AccountRequest, desk: Desk, order_id: str) -> Order:
@@ -122,16 +129,14 @@ class Orders(Controller):
 
     @delete("/{order_id:str}", status_code=204)
     async def cancel(self, request: AccountRequest, desk: Desk, order_id: str) -> None:
-        """Ask for the cancel: 204 when it is in the log and on its way. The order's update says how it ended."""
+        """Ask for the cancel: 204 when it is in the log and on its way. Its update says how it ends."""
         order = desk.order(request.user, order_id)
         await desk.cancel(request.user, order.order_id)
 
     @delete(status_code=207)
     async def cancel_all(self, request: AccountRequest, desk: Desk) -> Response[list[Cancelled]]:
         """Ask for the cancel of every open order of the account; one line for each."""
-        still_open = [
-            order for order in desk.view.orders(request.user, limit=SCAN_MAX) if order.ord_status in OPEN_STATUSES
-        ]
+        still_open = _every_open(desk, request.user)
         lines: list[Cancelled] = []
         for start in range(0, len(still_open), CANCELS_AT_ONCE):
             batch = still_open[start : start + CANCELS_AT_ONCE]
@@ -147,6 +152,30 @@ async def by_client_order_id(request: AccountRequest, desk: Desk, client_order_i
     if order is None:
         raise ApiError(NOT_FOUND, f"no order of this account has client_order_id '{client_order_id[:140]}'")
     return desk.show_order(order)
+
+
+def _newest(desk: Desk, account: int, asked_for: Callable[[OrderView], bool], most: int) -> list[OrderView]:
+    """The newest orders that are asked for, newest first; looks back as far as it has to, up to SCAN_MAX."""
+    scan = most
+    while True:
+        orders = desk.view.orders(account, limit=scan)
+        found = [order for order in orders if asked_for(order)]
+        if len(found) >= most or len(orders) < scan or scan >= SCAN_MAX:
+            return found[:most]
+        scan = min(scan * SCAN_GROWTH, SCAN_MAX)
+
+
+def _every_open(desk: Desk, account: int) -> list[OrderView]:
+    """All open orders, however far back: the account says how many there are, the order table bounds the
+    search."""
+    open_orders = desk.account(account).open_orders
+    scan = PAGE_MAX
+    while True:
+        orders = desk.view.orders(account, limit=scan)
+        found = [order for order in orders if order.ord_status in OPEN_STATUSES]
+        if len(found) >= open_orders or len(orders) < scan:
+            return found
+        scan *= SCAN_GROWTH
 
 
 async def _cancel_one(desk: Desk, account: int, order: OrderView) -> Cancelled:

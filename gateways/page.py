@@ -42,7 +42,9 @@ async def demo(request: Request[Any, Any, Any], identity: Identity, settings: Ga
     """The demo account's key, for the page."""
     only_here(request, settings.demo)
     if identity.demo is None:
-        raise ApiError(NOT_FOUND, "the credentials hold no demo key; `tradewind up` in a new data folder makes one")
+        raise ApiError(
+            NOT_FOUND, "the credentials hold no demo key; `tradewind up` in a new data folder makes one"
+        )
     return identity.demo
 
 

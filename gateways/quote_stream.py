@@ -1,9 +1,9 @@
 """`/v2/iex`: quotes and trades, as Alpaca's market data stream sends them.
 
-The server speaks first (`connected`, with the source of its prices); the client sends `auth` and then `subscribe`
-and `unsubscribe`, for quotes and trades. msgpack when the request's Content-Type says application/msgpack (alpaca-py
-does), else JSON. Errors carry Alpaca's codes: 400 syntax, 402 auth failed, 404 auth timeout, 405 too many symbols,
-406 too many connections, 407 slow client.
+The server speaks first (`connected`, with the source of its prices); the client sends `auth` and then
+`subscribe` and `unsubscribe`, for quotes and trades. msgpack when the request's Content-Type says
+application/msgpack (alpaca-py does), else JSON. Errors carry Alpaca's codes: 400 syntax, 402 auth failed, 404
+auth timeout, 405 too many symbols, 406 too many connections, 407 slow client.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from litestar.exceptions import WebSocketDisconnect
 
 from gateways.desk import Desk
 from gateways.identity import Identity
-from gateways.quote_wire import join_json, join_msgpack
+from gateways.quote_wire import TickMessage
 from gateways.stream_socket import (
     AUTHENTICATE_S,
     SlowClientError,
@@ -38,8 +38,8 @@ class _Request(msgspec.Struct):
     quotes: list[str] = []
     trades: list[str] = []
     bars: list[str] = []
-    updatedBars: list[str] = []  # noqa: N815 (Alpaca's name)
-    dailyBars: list[str] = []  # noqa: N815 (Alpaca's name)
+    updatedBars: list[str] = []
+    dailyBars: list[str] = []
     statuses: list[str] = []
     lulds: list[str] = []
 
@@ -51,15 +51,20 @@ class _Codec:
     """One connection's format. Every message is a list of objects, in both."""
 
     def __init__(self, content_type: str) -> None:
-        self.is_msgpack = content_type.startswith("application/msgpack")
-        self._encode = msgspec.msgpack.encode if self.is_msgpack else msgspec.json.encode
-        self._decode = msgspec.msgpack.Decoder(_Request) if self.is_msgpack else msgspec.json.Decoder(_Request)
+        self._is_msgpack = content_type.startswith("application/msgpack")
+        self._encode = msgspec.msgpack.encode if self._is_msgpack else msgspec.json.encode
+        self._decode = (
+            msgspec.msgpack.Decoder(_Request) if self._is_msgpack else msgspec.json.Decoder(_Request)
+        )
 
     def control(self, **fields: Any) -> bytes:
         return self._encode([fields])
 
     def error(self, code: int, text: str) -> bytes:
         return self.control(T="error", code=code, msg=text)
+
+    def ticks(self, messages: list[TickMessage]) -> bytes:
+        return self._encode([m.as_msgpack if self._is_msgpack else m.as_json for m in messages])
 
     def request(self, message: bytes) -> _Request:
         """Raises msgspec.MsgspecError."""
@@ -88,7 +93,9 @@ async def quote_stream(
     except SlowClientError as error:
         await stream.close("slow client", codec.error(407, f"slow client: {error}"))
     except TimeoutError:
-        await stream.close("auth timeout", codec.error(404, f"auth timeout: no key within {AUTHENTICATE_S:g} s"))
+        await stream.close(
+            "auth timeout", codec.error(404, f"auth timeout: no key within {AUTHENTICATE_S:g} s")
+        )
     except msgspec.MsgspecError as error:
         await stream.close("invalid syntax", codec.error(400, f"invalid syntax: {error}"))
     except PermissionError as error:
@@ -131,7 +138,9 @@ async def _talk(stream: StreamSocket, codec: _Codec, client: TickClient) -> None
 def _answer(codec: _Codec, client: TickClient, request: _Request) -> bytes:
     """Change the subscriptions as asked; the answer is all of them, or an error that changed none."""
     if request.action not in ("subscribe", "unsubscribe"):
-        return codec.error(400, f"invalid syntax: action '{request.action[:40]}'; send subscribe or unsubscribe")
+        return codec.error(
+            400, f"invalid syntax: action '{request.action[:40]}'; send subscribe or unsubscribe"
+        )
     unsupported = [name for name in _UNSUPPORTED if getattr(request, name)]
     if unsupported:
         return codec.error(400, f"invalid syntax: {unsupported[0]} are not served; quotes and trades are")
@@ -140,16 +149,14 @@ def _answer(codec: _Codec, client: TickClient, request: _Request) -> bytes:
     else:
         quotes, trades = client.quotes - set(request.quotes), client.trades - set(request.trades)
     if max(len(quotes), len(trades)) > SYMBOLS_MAX:
-        return codec.error(405, f"symbol limit exceeded: the most is {SYMBOLS_MAX} of a kind; '{EVERYTHING}' is all")
+        return codec.error(
+            405, f"symbol limit exceeded: the most is {SYMBOLS_MAX} of a kind; '{EVERYTHING}' is all"
+        )
     client.quotes, client.trades = quotes, trades
-    nothing = {name: [] for name in _UNSUPPORTED}
+    nothing: dict[str, list[str]] = {name: [] for name in _UNSUPPORTED}
     return codec.control(T="subscription", trades=sorted(trades), quotes=sorted(quotes), **nothing)
 
 
 async def _send(stream: StreamSocket, codec: _Codec, client: TickClient) -> None:
     while True:
-        messages = await client.take()
-        if codec.is_msgpack:
-            await stream.send(join_msgpack([message.as_msgpack for message in messages]))
-        else:
-            await stream.send(join_json([message.as_json for message in messages]))
+        await stream.send(codec.ticks(await client.take()))

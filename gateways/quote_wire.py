@@ -1,7 +1,7 @@
 """Quotes and trades in Alpaca's words: short keys, for REST, JSON streams and msgpack streams.
 
-Prices and sizes leave as JSON numbers (in msgpack, as 64-bit floats), because alpaca-py parses nothing else: they
-are for showing. Orders never come back through here.
+Prices and sizes leave as JSON numbers (in msgpack, as 64-bit floats), because alpaca-py parses nothing else:
+they are for showing. Orders never come back through here.
 Always holds here: a message is encoded once for each format, however many clients it goes to. `t` is the wall
 clock at which this desk published the tick; a recording's own time stands beside it as `recorded`.
 """
@@ -12,7 +12,6 @@ import struct
 from functools import cached_property
 from typing import Any, Final
 
-import msgpack
 import msgspec
 
 from actors.view import InstrumentView
@@ -23,6 +22,8 @@ from gateways.order_wire import time_text
 EXCHANGE: Final = "V"
 
 _UNITS: Final = 100_000_000
+_SECOND_NS: Final = 1_000_000_000
+_TIMESTAMP_TYPE: Final = -1
 
 _CODES: Final = {"u1": "B", "u4": "I", "u8": "Q", "i8": "q"}
 
@@ -107,26 +108,17 @@ class TickMessage:
         return {"T": "t", "S": self.symbol, **trade_body(tick.recording_index, tick.px_e8, tick.size_e8)}
 
     @cached_property
-    def as_json(self) -> bytes:
+    def as_json(self) -> msgspec.Raw:
         times = {"t": time_text(self.tick.published_ns), "recorded": time_text(self.tick.time_ns)}
-        return msgspec.json.encode({**self._fields(), **times})
+        return msgspec.Raw(msgspec.json.encode({**self._fields(), **times}))
 
     @cached_property
-    def as_msgpack(self) -> bytes:
-        # alpaca-py calls .to_datetime() on `t`: it has to be msgpack's Timestamp, not text.
-        times = {
-            "t": msgpack.Timestamp.from_unix_nano(self.tick.published_ns),
-            "recorded": time_text(self.tick.time_ns),
-        }
-        packed: bytes = msgpack.packb({**self._fields(), **times})
-        return packed
+    def as_msgpack(self) -> msgspec.Raw:
+        times = {"t": timestamp(self.tick.published_ns), "recorded": time_text(self.tick.time_ns)}
+        return msgspec.Raw(msgspec.msgpack.encode({**self._fields(), **times}))
 
 
-def join_json(messages: list[bytes]) -> bytes:
-    return b"[" + b",".join(messages) + b"]"
-
-
-def join_msgpack(messages: list[bytes]) -> bytes:
-    packer = msgpack.Packer()
-    header: bytes = packer.pack_array_header(len(messages))
-    return header + b"".join(messages)
+def timestamp(ns: int) -> msgspec.msgpack.Ext:
+    """msgpack's Timestamp (its specification's "timestamp 96"): alpaca-py takes no text for a time here."""
+    seconds, part = divmod(ns, _SECOND_NS)
+    return msgspec.msgpack.Ext(_TIMESTAMP_TYPE, struct.pack("!Iq", part, seconds))

@@ -1,7 +1,7 @@
 """A WebSocket as both streams use it: whole messages in, whole messages out, and a clock on everything.
 
-Always holds here: the number of streams is bounded, for the gateway and for each account; a client has to say who
-it is in time; one that does not read is cut off, and costs nobody else anything.
+Always holds here: the number of streams is bounded, for the gateway and for each account; a client has to say
+who it is in time; one that does not read is cut off, and costs nobody else anything.
 """
 
 from __future__ import annotations
@@ -75,7 +75,8 @@ class StreamSocket:
         self._socket = socket
 
     async def receive(self) -> bytes:
-        """The next whole message, whatever number of frames it came in. Raises WebSocketDisconnect at the end."""
+        """The next whole message, whatever number of frames it came in. Raises WebSocketDisconnect at the
+        end."""
         message = await self._socket.receive()
         if message["type"] != "websocket.receive":
             raise WebSocketDisconnect(detail="the client left")

@@ -1,9 +1,11 @@
-"""Ticks to clients: the broadcast is looked at a hundred times a second, and each client gets what it asked for.
+"""Ticks to clients: the broadcast is looked at a hundred times a second, and each client gets what it asked
+for.
 
-Quotes are conflated: a client that is behind gets the newest quote of each instrument and never an older one after
-it. Trades are not: each is a fact, so they queue, up to a bound, and the client that reaches it is cut off (407).
-Always holds here: what waits for a client is bounded by the instruments and TRADES_MAX; a slow client costs the
-others nothing; without clients nothing is read.
+Quotes are conflated: a client that is behind gets the newest quote of each instrument and never an older one
+after it. Trades are not: each is a fact, so they queue, up to a bound, and the client that reaches it is cut
+off (407).
+Always holds here: what waits for a client is bounded by the instruments and TRADES_MAX; a slow client costs
+the others nothing; without clients nothing is read.
 """
 
 from __future__ import annotations
@@ -60,8 +62,8 @@ class TickClient:
         self._wake.set()
 
     async def take(self) -> list[TickMessage]:
-        """Everything that waits, trades first; waits until there is something. Raises SlowClientError after an
-        overflow: a trade was left out, so the stream can't go on."""
+        """Everything that waits, trades first; waits until there is something. Raises SlowClientError after
+        an overflow: a trade was left out, so the stream can't go on."""
         await self._wake.wait()
         self._wake.clear()
         if self._overflowed:

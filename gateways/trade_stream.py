@@ -1,13 +1,14 @@
 """`/stream`: what happens to an account's orders, as it happens. Alpaca's protocol, with gaps made visible.
 
-The client says who it is (`authenticate`), then what it wants (`listen`, trade_updates); JSON, in binary frames as
-Alpaca's paper service sends it. Alpaca's own stream can lose a fill while a client reconnects, and the client can't
-know. Here every update carries `sequence`, its event's number in the log, and `previous_sequence`, that of the
-account's update before it; `listening` says the last one so far. A client that sees another `previous_sequence`
-than its last `sequence` has missed something, and asks GET /v2/orders.
+The client says who it is (`authenticate`), then what it wants (`listen`, trade_updates); JSON, in binary
+frames as Alpaca's paper service sends it. Alpaca's own stream can lose a fill while a client reconnects, and
+the client can't know. Here every update carries `sequence`, its event's number in the log, and
+`previous_sequence`, that of the account's update before it; `listening` says the last one so far. A client
+that sees another `previous_sequence` than its last `sequence` has missed something, and asks GET /v2/orders.
 
-Always holds here: an account's updates go to that account's streams and to no other; in the log's order; after the
-gate. A client's queue is bounded, and when it is full the client is cut off (407): an update is never left out.
+Always holds here: an account's updates go to that account's streams and to no other; in the log's order;
+after the gate. A client's queue is bounded, and when it is full the client is cut off (407): an update is
+never left out.
 """
 
 from __future__ import annotations
@@ -39,9 +40,14 @@ QUEUE_MAX: Final = 1024
 
 TRADE_UPDATES: Final = "trade_updates"
 
-# Rejects of a command that made no order: there is no order to send an update about.
+# Rejects of a command that made no order: there is nothing to send an update about.
 _NO_ORDER: Final = frozenset(
-    {Reject.DUPLICATE_CLIENT_ORDER_ID, Reject.ACCOUNT_UNKNOWN, Reject.INSTRUMENT_UNKNOWN, Reject.ORDER_UNKNOWN}
+    {
+        Reject.DUPLICATE_CLIENT_ORDER_ID,
+        Reject.ACCOUNT_UNKNOWN,
+        Reject.INSTRUMENT_UNKNOWN,
+        Reject.ORDER_UNKNOWN,
+    }
 )
 
 
@@ -90,10 +96,12 @@ class TradeUpdates:
 
     def deliver(self, event: Event) -> None:
         clients = self._clients.get(event.account)
-        if not clients or event.reject_code in _NO_ORDER:
+        if not clients or not _is_update(event):
             return
         order = self._desk.show_event(event)
-        reason = reject_message_of(event) if event.exec_type == ExecType.CANCEL_REJECT else reject_reason(event)
+        reason = (
+            reject_message_of(event) if event.exec_type == ExecType.CANCEL_REJECT else reject_reason(event)
+        )
         update = trade_update(self._desk.shard, event, order, self._last.get(event.account, 0), reason)
         self._last[event.account] = event.seq
         message = msgspec.json.encode({"stream": TRADE_UPDATES, "data": update})
@@ -111,6 +119,14 @@ class TradeUpdates:
         if not clients:
             self._clients.pop(account, None)
             self._last.pop(account, None)
+
+
+def _is_update(event: Event) -> bool:
+    """Whether the owner's order changed, or was refused to. A venue's report that was not believed (its event
+    has a reject code and the report's own exec_type) changed nothing."""
+    if event.reject_code in _NO_ORDER:
+        return False
+    return event.reject_code == Reject.NONE or event.exec_type in (ExecType.REJECTED, ExecType.CANCEL_REJECT)
 
 
 def _message(stream: str, **data: Any) -> bytes:
@@ -197,4 +213,6 @@ async def _send(stream: StreamSocket, client: _Client) -> None:
         message = await client.queue.get()
         await stream.send(message)
         if client.overflowed and client.queue.empty():
-            raise SlowClientError(f"{QUEUE_MAX} updates waited; reconnect, and ask GET /v2/orders for what you missed")
+            raise SlowClientError(
+                f"{QUEUE_MAX} updates waited; reconnect, and ask GET /v2/orders for what you missed"
+            )
