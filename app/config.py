@@ -1,0 +1,320 @@
+"""What a stack is told: one frozen Config, made once at start and handed to every role.
+
+Always holds here: a value comes from the command line, else from TRADEWIND_*, else from tradewind.toml,
+else from the default of OPTIONS, in that order; each one is checked where it is read, and a wrong one is a
+ConfigError that names the value, where it came from and the remedy. Unknown variables and keys are errors
+too: a misspelt TRADEWIND_POSTGRES_URL would otherwise trade on a database of its own. Relative paths count
+from the folder the command runs in.
+
+Must not: start, open or create anything. Reading a configuration leaves no trace.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import math
+import os
+import tomllib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final, Literal, NamedTuple
+from urllib.parse import urlsplit
+
+import msgspec
+
+from app.embedded.secret import read_secret
+
+PREFIX: Final = "TRADEWIND_"
+CONFIG_FILE: Final = "tradewind.toml"
+# Ports of a stack are offsets from one base, so that two stacks differ in one number.
+PORT_OFFSETS: Final = {"rest": 0, "fix": 1, "venue": 2, "smtp": 3, "postgres": 10, "nats": 11, "valkey": 12}
+PORT_OFFSET_MAX: Final = max(PORT_OFFSETS.values())
+PORT_BASE_MIN: Final = 1024  # below, only root may listen
+PORT_BASE_MAX: Final = 65535 - PORT_OFFSET_MAX
+# The partition's number stands in 12 bits of every id that leaves a shard (core/ids.py).
+SHARD_MAX: Final = 4095
+# Faster than this a day of ticks lasts 9 seconds; a recording meant to run flat out says --speed max.
+SPEED_MAX: Final = 10_000.0
+SHM_DIR: Final = Path("/dev/shm")
+
+Gate = Literal["written", "synced"]
+
+
+class ConfigError(ValueError):
+    """A configuration that cannot be used. The text names the value, its place and the remedy."""
+
+
+class Ports(msgspec.Struct, frozen=True):
+    """TCP ports of one stack, all on the loopback address."""
+
+    rest: int
+    fix: int
+    venue: int
+    smtp: int
+    postgres: int
+    nats: int
+    valkey: int
+
+
+class Config(msgspec.Struct, frozen=True):
+    """One stack. Paths are absolute; `speed` is a multiple of recorded time (inf: all out)."""
+
+    data_dir: Path
+    run_dir: Path
+    port_base: int
+    host: str
+    shard: int
+    gate: Gate
+    postgres_url: str
+    nats_url: str
+    redis_url: str
+    replay: Path | None
+    speed: float
+    ports: Ports
+    embedded: frozenset[str]
+    """Which of "postgres", "nats", "valkey" this stack starts itself, because no url names another."""
+
+    @property
+    def log_dir(self) -> Path:
+        """Segment files of the shard's log: the journal, not what processes print."""
+        return self.data_dir / "log"
+
+    @property
+    def logs_dir(self) -> Path:
+        """What processes print, one NAME.log each."""
+        return self.data_dir / "logs"
+
+    @property
+    def credentials_path(self) -> Path:
+        return self.data_dir / "credentials.json"
+
+    @property
+    def mailbox_dir(self) -> Path:
+        """Maildir of the embedded SMTP server."""
+        return self.data_dir / "mailbox"
+
+    @property
+    def status_path(self) -> Path:
+        return self.data_dir / "run" / "status.json"
+
+    @property
+    def lock_path(self) -> Path:
+        return self.data_dir / "run" / "lock"
+
+
+class Option(NamedTuple):
+    """One thing a stack can be told. The variable is TRADEWIND_NAME, the key in tradewind.toml `name`."""
+
+    name: str
+    parse: Callable[[str], Any]
+    default: Any
+    metavar: str
+    help: str
+
+    @property
+    def variable(self) -> str:
+        return PREFIX + self.name.upper()
+
+    @property
+    def flag(self) -> str:
+        return "--" + self.name.replace("_", "-")
+
+
+def _path(text: str) -> Path:
+    if not text or "\0" in text:
+        raise ValueError("give the path of a folder or file")
+    return Path(text).expanduser()
+
+
+def _port_base(text: str) -> int:
+    number = _whole(text)
+    if not PORT_BASE_MIN <= number <= PORT_BASE_MAX:
+        raise ValueError(
+            f"give a number from {PORT_BASE_MIN} to {PORT_BASE_MAX}; ports up to +{PORT_OFFSET_MAX} are used"
+        )
+    return number
+
+
+def _shard(text: str) -> int:
+    number = _whole(text)
+    if not 0 <= number <= SHARD_MAX:
+        raise ValueError(f"give a number from 0 to {SHARD_MAX}")
+    return number
+
+
+def _whole(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise ValueError("give a whole number") from None
+
+
+def _gate(text: str) -> str:
+    if text not in ("written", "synced"):
+        raise ValueError(
+            'give "written" (survives the death of any process) or "synced" (survives power loss too)'
+        )
+    return text
+
+
+def _speed(text: str) -> float:
+    if text == "max":
+        return math.inf
+    try:
+        speed = float(text)
+    except ValueError:
+        speed = math.nan
+    if not 0 < speed <= SPEED_MAX:
+        raise ValueError(f"give a multiple of recorded time above 0 and up to {SPEED_MAX:g}, or max")
+    return speed
+
+
+def _host(text: str) -> str:
+    if not text or any(c.isspace() or c == "/" for c in text):
+        raise ValueError("give an address to listen on, like 127.0.0.1 or 0.0.0.0")
+    return text
+
+
+def _url(*schemes: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        example = f"{schemes[0]}://user:password@host:port"
+        try:
+            parts = urlsplit(text)
+            usable = parts.scheme in schemes and bool(parts.hostname) and parts.port != 0
+        except ValueError:  # a port that is no number
+            usable = False
+        if not usable:
+            raise ValueError(f"give a url like {example}")
+        return text
+
+    return parse
+
+
+OPTIONS: Final = (
+    Option("data_dir", _path, ".tradewind", "DIR", "where everything is kept"),
+    Option("port_base", _port_base, "8700", "PORT", "first port: the page and API; the others follow"),
+    Option("host", _host, "127.0.0.1", "ADDR", "address the page, API and FIX doors listen on"),
+    Option("replay", _path, None, "FILE", "an order-by-order recording (.dbn or .dbn.zst) to trade against"),
+    Option("speed", _speed, "1", "N", "multiple of recorded time at which the replay runs, or max"),
+    Option(
+        "gate", _gate, "written", "GATE", "how far the log must be before effects leave: written or synced"
+    ),
+    Option("shard", _shard, "0", "N", "number of this stack's shard"),
+    Option("postgres_url", _url("postgresql", "postgres"), None, "URL", "use this PostgreSQL; starts none"),
+    Option("nats_url", _url("nats", "tls"), None, "URL", "use this NATS server (JetStream on); starts none"),
+    Option("redis_url", _url("redis", "rediss"), None, "URL", "use this Redis or Valkey server; starts none"),
+)
+_BY_NAME: Final = {option.name: option for option in OPTIONS}
+
+# Variables of other rooms and of the test suite that share the prefix.
+OTHER_VARIABLES: Final = {
+    "TRADEWIND_CONFIG": f"the configuration file to read instead of ./{CONFIG_FILE}",
+    "TRADEWIND_CACHE_DIR": "where compiled functions are kept (default: .cache/ beside the sources)",
+    "TRADEWIND_CHROMIUM": "the Chromium that the browser tests drive (default: found on PATH)",
+}
+
+
+def load(
+    arguments: Mapping[str, str | None] | None = None,
+    environment: Mapping[str, str] | None = None,
+    directory: Path | None = None,
+) -> Config:
+    """The configuration from `arguments` (option name -> text; None: not given), `environment` and the
+    tradewind.toml of `directory` (default: the current folder). Raises ConfigError."""
+    environment = os.environ if environment is None else environment
+    directory = Path.cwd() if directory is None else directory
+    given = {name: text for name, text in (arguments or {}).items() if text is not None}
+    assert given.keys() <= _BY_NAME.keys()
+
+    values: dict[str, Any] = {
+        option.name: None if option.default is None else option.parse(option.default) for option in OPTIONS
+    }
+    for place, texts in (
+        _from_file(environment, directory),
+        ("the environment", _from_environment(environment)),
+        ("the command line", given),
+    ):
+        for name, text in texts.items():
+            values[name] = _parsed(_BY_NAME[name], text, place)
+    for name in ("data_dir", "replay"):
+        if values[name] is not None:
+            values[name] = Path(os.path.abspath(directory / values[name]))
+    return _build(values)
+
+
+def _parsed(option: Option, text: str, place: str) -> Any:
+    try:
+        return option.parse(text)
+    except ValueError as error:
+        shown = option.flag if place == "the command line" else option.variable
+        if place.endswith(".toml"):
+            shown = option.name
+        raise ConfigError(f"{shown} {text!r} ({place}) cannot be used: {error}") from None
+
+
+def _from_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    texts: dict[str, str] = {}
+    for variable, text in environment.items():
+        if not variable.startswith(PREFIX) or variable in OTHER_VARIABLES:
+            continue
+        option = _BY_NAME.get(variable.removeprefix(PREFIX).lower())
+        if option is None or option.variable != variable:
+            known = [o.variable for o in OPTIONS] + list(OTHER_VARIABLES)
+            raise ConfigError(f"{variable} is no variable of Tradewind{_nearest(variable, known)}")
+        if text:  # an empty variable is how shells and compose files say "not set"
+            texts[option.name] = text
+    return texts
+
+
+def _from_file(environment: Mapping[str, str], directory: Path) -> tuple[str, dict[str, str]]:
+    named = environment.get("TRADEWIND_CONFIG")
+    path = directory / (named or CONFIG_FILE)
+    try:
+        document = tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        if named:
+            raise ConfigError(f"TRADEWIND_CONFIG {named!r} does not exist; name a file or unset it") from None
+        return str(path), {}
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"{path} cannot be read: {error}; mend it or move it away") from None
+    texts: dict[str, str] = {}
+    for key, value in document.items():
+        if key not in _BY_NAME:
+            raise ConfigError(f"{path}: {key!r} is no setting of Tradewind{_nearest(key, list(_BY_NAME))}")
+        if isinstance(value, bool) or not isinstance(value, str | int | float):
+            raise ConfigError(f"{path}: {key} must be text or a number, and is {value!r}")
+        texts[key] = str(value)
+    return str(path), texts
+
+
+def _nearest(name: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=1)
+    return f"; did you mean {close[0]}?" if close else f"; there are {', '.join(known)}"
+
+
+def _build(values: dict[str, Any]) -> Config:
+    data_dir: Path = values["data_dir"]
+    replay: Path | None = values["replay"]
+    if replay is not None and not replay.is_file():
+        raise ConfigError(f"replay {str(replay)!r} does not exist; name a .dbn or .dbn.zst recording")
+    ports = Ports(**{name: values["port_base"] + offset for name, offset in PORT_OFFSETS.items()})
+    secret = read_secret(data_dir)
+    own = {
+        "postgres": ("postgres_url", f"postgresql://tradewind:{secret}@127.0.0.1:{ports.postgres}/tradewind"),
+        "nats": ("nats_url", f"nats://tradewind:{secret}@127.0.0.1:{ports.nats}"),
+        "valkey": ("redis_url", f"redis://:{secret}@127.0.0.1:{ports.valkey}/0"),
+    }
+    embedded = frozenset(server for server, (name, _) in own.items() if values[name] is None)
+    for server in embedded:
+        name, url = own[server]
+        values[name] = url
+    return Config(**values, run_dir=run_dir_of(data_dir), ports=ports, embedded=embedded)
+
+
+def run_dir_of(data_dir: Path) -> Path:
+    """The folder of shared memory that belongs to `data_dir`: a name of its own for each user and folder."""
+    if not SHM_DIR.is_dir():  # no tmpfs, as on macOS: files that the page cache serves
+        return data_dir / "run" / "shm"
+    digest = hashlib.sha256(str(data_dir.resolve()).encode()).hexdigest()[:12]
+    return SHM_DIR / f"tradewind-{os.getuid()}-{digest}"
