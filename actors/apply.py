@@ -14,8 +14,8 @@ from actors.cancel import on_cancel
 from actors.emit import P_EPOCH, P_POSITION, P_SEQ, P_TIME, Command, Out, emit, journal, new_event
 from actors.new_order import on_new_order
 from actors.report import on_report
-from actors.tables import R_EPOCH, R_EVENTS, R_POSITION, R_SEQ, R_TIME, State
-from core.records import CommandKind, EventKind
+from actors.tables import LANES_MAX, R_COMMANDS, R_EPOCH, R_LANES, R_POSITION, R_SEQ, R_TIME, State
+from core.records import LANE_SHIFT, CommandKind, EventKind
 from core.rejects import Reject
 from shared_mem.jit import jit
 
@@ -61,7 +61,9 @@ def apply(state: State, out: Out, command: Command) -> None:
     registers[R_POSITION] = out.pen[P_POSITION]
     registers[R_TIME] = out.pen[P_TIME]
     registers[R_EPOCH] = out.pen[P_EPOCH]
-    registers[R_EVENTS] += 1
+    registers[R_COMMANDS] += 1
+    lane = int(command.head[0].flags) >> LANE_SHIFT & (LANES_MAX - 1)
+    registers[R_LANES + lane] = command.head[0].lane_seq
 
 
 @jit

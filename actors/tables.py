@@ -141,8 +141,10 @@ R_POSITIONS: Final = 6
 R_ORDERS: Final = 7  # rows ever used, at most the capacity
 R_NEXT_ORDER: Final = 8  # the row that the next order takes, if its order has ended
 R_VENUE_SEQ: Final = 9  # the last venue report applied
-R_EVENTS: Final = 10
-REGISTERS: Final = 16
+R_COMMANDS: Final = 10
+R_LANES: Final = 16  # + lane: the name of the last record taken from that lane's ring
+LANES_MAX: Final = 8
+REGISTERS: Final = R_LANES + LANES_MAX
 
 
 class Capacity(NamedTuple):

@@ -36,10 +36,11 @@ from core.order_states import is_terminal
 from core.records import TEXT_BYTES_MAX, OrdStatus
 from shared_mem.atomics import acquire_fence, copy_bytes, load_u32, pause
 from shared_mem.jit import jit
-from shared_mem.segment import HEADER_BYTES, Segment
+from shared_mem.segment import HEADER_BYTES, Segment, SegmentError
 
 # Segment header, then the four capacities, then the tables on a page of their own.
 CAPACITIES: Final = HEADER_BYTES
+RETIRED: Final = HEADER_BYTES + 64  # int64; 1 once a restarted shard has published tables of its own
 TABLES: Final = 4096
 
 # A row is written in well under a microsecond. A lock that stays odd this long belongs to a shard that died in
@@ -67,8 +68,15 @@ def create_state(run_dir: Path, capacity: Capacity) -> tuple[Segment, State]:
 
 
 def publish_state(run_dir: Path) -> None:
-    """Give the new tables the name that readers open."""
-    state_path(run_dir).with_suffix(".new").rename(state_path(run_dir))
+    """Give the new tables the name that readers open, and tell those who read the old ones."""
+    path = state_path(run_dir)
+    try:
+        old: Segment | None = Segment.attach(path, LAYOUT, VERSION)
+    except SegmentError:
+        old = None
+    path.with_suffix(".new").rename(path)
+    if old is not None:
+        np.frombuffer(old.memory, np.int64, 1, RETIRED)[:] = 1
 
 
 @jit
@@ -157,25 +165,30 @@ class OrderView(msgspec.Struct, frozen=True):
 class StateView:
     """A window on the tables of the shard that runs in `run_dir`."""
 
-    def __init__(self, segment: Segment, state: State) -> None:
-        self._segment = segment
-        self.state = state
+    def __init__(self, run_dir: Path) -> None:
+        self._run_dir = run_dir
+        self._attach()
         tables = ("accounts", "positions", "instruments", "quotes", "orders")
-        self._rows = {name: np.zeros(1, getattr(state, name).dtype) for name in tables}
+        self._rows = {name: np.zeros(1, getattr(self._state, name).dtype) for name in tables}
 
     @classmethod
     def attach(cls, run_dir: Path) -> StateView:
         """Raises SegmentMissing while the shard has not started, LayoutMismatch for another version's."""
-        segment = Segment.attach(state_path(run_dir), LAYOUT, VERSION, writable=False)
-        capacity = Capacity(*(int(n) for n in np.frombuffer(segment.memory, np.int64, 4, CAPACITIES)))
-        return cls(segment, map_state(segment.memory, capacity, TABLES))
+        return cls(run_dir)
 
-    def is_current(self, run_dir: Path) -> bool:
-        """False once a restarted shard has published tables of its own: attach again."""
-        try:
-            return state_path(run_dir).stat().st_ino == self._segment.inode
-        except FileNotFoundError:
-            return False
+    def _attach(self) -> None:
+        self._segment = Segment.attach(state_path(self._run_dir), LAYOUT, VERSION, writable=False)
+        memory = self._segment.memory
+        self._retired = np.frombuffer(memory, np.int64, 1, RETIRED)
+        capacity = Capacity(*(int(n) for n in np.frombuffer(memory, np.int64, len(Capacity._fields), CAPACITIES)))
+        self._state = map_state(memory, capacity, TABLES)
+
+    @property
+    def state(self) -> State:
+        """The living tables: a restarted shard's, once it has published them."""
+        if self._retired[0]:
+            self._attach()
+        return self._state
 
     def _read(self, table: str, row: int) -> Any:
         rows: Array = getattr(self.state, table)

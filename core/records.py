@@ -99,6 +99,7 @@ class ExecType(IntEnum):
 # A command's flags. LOG_FULL: the shard had no room in the log for one more order when it took this one; it
 # stands in the command so that the decision stays a function of state and command.
 FLAG_LOG_FULL: Final = 1
+LANE_SHIFT: Final = 8
 
 
 class AccountState(IntEnum):
@@ -112,7 +113,8 @@ class InstrumentState(IntEnum):
     HALTED = 1
 
 
-# The first 32 bytes of every command are the same.
+# The first 40 bytes of every command are the same. The shard fills in lane_seq, and the lane into the high byte
+# of flags, when it takes the command: a restarted shard knows from the log which of its rings' records it took.
 _HEAD: Final = [
     ("kind", "u2"),
     ("source", "u2"),
@@ -122,6 +124,7 @@ _HEAD: Final = [
     ("instrument", "u4"),
     ("request_id", "u8"),
     ("order_id", "u8"),
+    ("lane_seq", "u8"),
 ]
 
 

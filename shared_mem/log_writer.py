@@ -65,20 +65,18 @@ class LogWriter:
 
     @classmethod
     def open(
-        cls, log_dir: Path, run_dir: Path, shard: int, epoch: int, *, segment_bytes: int = log.SEGMENT_BYTES
+        cls, log_dir: Path, run_dir: Path, shard: int, *, segment_bytes: int = log.SEGMENT_BYTES
     ) -> LogWriter:
         """Go on where the log ends: in the tail when it is still in memory, else at the end of the files.
 
-        epoch: the owner's number, at least as high as the log's. Raises LogCorrupt or LogError.
+        Each opening is an epoch of its own: one more than the log's last. Raises LogCorrupt or LogError.
         """
         log_dir.mkdir(parents=True, exist_ok=True)
         log_id = _log_id(log_dir)
         tail = _living_tail(run_dir, log_id, segment_bytes)
         if tail is None:
             tail = _tail_from_files(log_dir, run_dir, log_id, shard, segment_bytes)
-        if tail.epoch > epoch:
-            raise LogError(f"the log is at epoch {tail.epoch}, this owner has {epoch}: another shard took over")
-        tail.set_word(EPOCH, epoch)
+        tail.set_word(EPOCH, tail.epoch + 1)
         return cls(log_dir, run_dir, tail)
 
     @property

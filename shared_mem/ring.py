@@ -7,6 +7,7 @@ in the ring whole or not at all, and what is in it is there for the next consume
 
 from __future__ import annotations
 
+import secrets
 from pathlib import Path
 from typing import Final
 
@@ -21,9 +22,14 @@ VERSION: Final = 1
 # Each on a cache line of its own (two, for the adjacent-line prefetcher).
 SLOT_BYTES: Final = HEADER_BYTES
 MASK: Final = HEADER_BYTES + 8
+RING_ID: Final = HEADER_BYTES + 16  # random, not 0: tells this ring from a later one of the same name
 TAIL: Final = 128  # the next slot to be written: the producer's
 HEAD: Final = 256  # the next slot to be read: the consumer's
 SLOTS: Final = 384
+
+# A record's name in 64 bits: its ring's id and its number in it.
+RING_ID_BITS: Final = 23
+SEQUENCE_BITS: Final = 40
 
 
 @jit
@@ -50,6 +56,20 @@ def front(base: int) -> int:
 @jit
 def release_front(base: int) -> None:
     store_release(base + HEAD, load_i64(base + HEAD) + 1)
+
+
+@jit
+def front_name(base: int) -> int:
+    """The name of the oldest record: unlike any other's, of this ring or of an earlier one."""
+    return load_i64(base + RING_ID) << SEQUENCE_BITS | load_i64(base + HEAD)
+
+
+@jit
+def skip_through(base: int, name: int) -> None:
+    """A new consumer goes on behind the record that its predecessor is known to have taken, if it is of this ring."""
+    sequence = name & ((1 << SEQUENCE_BITS) - 1)
+    if name >> SEQUENCE_BITS == load_i64(base + RING_ID) and load_i64(base + HEAD) <= sequence:
+        store_release(base + HEAD, sequence + 1)
 
 
 @jit
@@ -96,6 +116,8 @@ class Ring:
         segment = Segment.create(path, SLOTS + slot_bytes * capacity, LAYOUT, VERSION)
         segment.view[SLOT_BYTES : SLOT_BYTES + 8] = slot_bytes.to_bytes(8, "little")
         segment.view[MASK : MASK + 8] = (capacity - 1).to_bytes(8, "little")
+        if not any(segment.view[RING_ID : RING_ID + 8]):
+            segment.view[RING_ID : RING_ID + 8] = (1 + secrets.randbits(RING_ID_BITS - 1)).to_bytes(8, "little")
         return cls(segment, bell)
 
     @classmethod

@@ -1,0 +1,380 @@
+"""The shard: one thread, compiled, that takes commands from its rings, applies them and writes the log.
+
+Always holds:
+- It is the only writer of its state and of its log. A command's records are published together, then its slot in
+  the ring is given back; a command that was published is never taken again, also by a successor (`lane_seq`).
+- Cancels and venue reports come before orders, and are taken when orders no longer are: see ROOM.
+- It never waits for a reader, and does nothing but its loop: no allocation, no interpreter, no GIL.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from enum import IntEnum
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from actors.apply import journal_and_apply
+from actors.emit import (
+    P_BASE,
+    P_EPOCH,
+    P_POSITION,
+    P_SEGMENT,
+    P_SEQ,
+    P_TIME,
+    Command,
+    Out,
+    command_slot,
+    make_pen,
+)
+from actors.instrument import instrument_row, on_tick
+from actors.replay import Replica
+from actors.report import is_new_report
+from actors.snapshot import restore, state_hash
+from actors.tables import R_COMMANDS, R_LANES, R_TIME, Array, Capacity, State
+from actors.view import create_state, publish_state
+from core.records import COMMAND_BYTES, FLAG_LOG_FULL, LANE_SHIFT, TICK, TICK_BYTES, CommandKind
+from shared_mem import broadcast, log, ring
+from shared_mem.atomics import (
+    CLOCK_REALTIME,
+    clock_ns,
+    copy_bytes,
+    load_acquire,
+    pause,
+    poll_readable,
+    read_fd,
+    yield_core,
+)
+from shared_mem.bell import DRAIN_BYTES, PARKED, Bell, clear_flag, park_flag
+from shared_mem.broadcast import Broadcast
+from shared_mem.jit import jit
+from shared_mem.log import LogReader, Reader, store_word
+from shared_mem.log_writer import Flusher, LogWriter
+from shared_mem.ring import Ring
+
+
+class Lane(IntEnum):
+    """A shard's rings in the order in which it serves them. The numbers stand in the log."""
+
+    CANCELS_GATEWAY = 1
+    CANCELS_FIX_DOOR = 2
+    REPORTS_VENUE = 3
+    ADMIN = 4
+    ORDERS_GATEWAY = 5
+    ORDERS_FIX_DOOR = 6
+
+
+LANE_FILES: Final = {
+    Lane.CANCELS_GATEWAY: "cancels.gateway",
+    Lane.CANCELS_FIX_DOOR: "cancels.fix_door",
+    Lane.REPORTS_VENUE: "reports.venue",
+    Lane.ADMIN: "admin",
+    Lane.ORDERS_GATEWAY: "orders.gateway",
+    Lane.ORDERS_FIX_DOOR: "orders.fix_door",
+}
+FIRST_ORDER_LANE: Final = int(Lane.ORDERS_GATEWAY)
+BELL_FILE: Final = "bell.shard"
+TICKS_FILE: Final = "ticks"
+
+# A lane holds what a door may have sent while the shard was away for a moment: a quarter second at 16,000/s.
+LANE_CAPACITY: Final = 4096
+# Ticks: ten minutes of the default replay, a fraction of a second of a burst; the newest quote wins anyway.
+TICKS_CAPACITY: Final = 65_536
+
+# At most this many commands of one lane before the others are looked at, so that an order flood delays a cancel
+# by some microseconds; and ticks likewise.
+LANE_BATCH: Final = 32
+TICK_BATCH: Final = 256
+
+# ROOM, as shares of the tail that must be free: below the first, orders are rejected with LOG_FULL; below the
+# second they stay in their ring; below the third everything does, until the flusher has caught up.
+ROOM_REJECT_SHARE: Final = 4
+ROOM_HOLD_SHARE: Final = 8
+ROOM_STOP_SHARE: Final = 32
+
+# Words of the control block.
+C_STOP: Final = 0
+C_TICK_SEQUENCE: Final = 1
+C_TICKS_MISSED: Final = 2
+C_DROPPED_REPORTS: Final = 3
+C_SCRATCH: Final = 8  # struct pollfd, struct timespec
+C_DRAIN: Final = 16  # DRAIN_BYTES for the FIFO
+CONTROL_WORDS: Final = C_DRAIN + DRAIN_BYTES // 8
+
+_NEW_ORDER: Final = int(CommandKind.NEW_ORDER)
+_VENUE_REPORT: Final = int(CommandKind.VENUE_REPORT)
+
+
+class Idle(NamedTuple):
+    """What the loop does with nothing to do: spin, then yield the core, then sleep on its bell.
+
+    The default fits a laptop: some microseconds of spinning catch the next command of a burst, then it sleeps.
+    park_ms bounds how old the quote table can get while no command comes.
+    """
+
+    spins: int = 200
+    yields: int = 2
+    park_ms: int = 5
+
+
+class Wiring(NamedTuple):
+    """Addresses and descriptors of what the loop polls, as plain numbers."""
+
+    lanes: Array  # int64: address of each lane's ring, by Lane - 1
+    control: Array  # int64 (CONTROL_WORDS,)
+    tick: Array  # TICK (1,), the tick being taken
+    ticks: int  # address of the broadcast ring
+    slot: int  # address of the command slot
+    bell_flag: int
+    bell_fd: int
+    reader_fds: int  # address of the log readers' descriptors
+
+
+@jit
+def take_ticks(state: State, wiring: Wiring) -> int:
+    """Bring the quotes up to date with the broadcast ring: how many ticks it took."""
+    control = wiring.control
+    taken = 0
+    while taken < TICK_BATCH:
+        sequence = control[C_TICK_SEQUENCE]
+        outcome = broadcast.read(wiring.ticks, sequence, wiring.tick.ctypes.data)
+        if outcome == 0:
+            break
+        if outcome < 0:
+            oldest = max(broadcast.oldest_sequence(wiring.ticks), sequence + 1)
+            control[C_TICKS_MISSED] += oldest - sequence
+            control[C_TICK_SEQUENCE] = oldest
+            continue
+        control[C_TICK_SEQUENCE] = sequence + 1
+        on_tick(state, wiring.tick)
+        taken += 1
+    return taken
+
+
+@jit
+def stamp_quote(state: State, command: Command) -> None:
+    """Put the live quote into the order: what the decision sees, and what the log keeps."""
+    order = command.order[0]
+    row = instrument_row(state, int(order.instrument))
+    order.bid_e8 = 0
+    order.ask_e8 = 0
+    order.quote_time_ns = 0
+    if row >= 0:
+        quote = state.quotes[row]
+        order.bid_e8 = quote.bid_e8
+        order.ask_e8 = quote.ask_e8
+        order.quote_time_ns = quote.quote_time_ns
+
+
+@jit
+def take_command(state: State, out: Out, command: Command, wiring: Wiring, lane: int, room: int) -> bool:
+    """Take the oldest command of a lane, if there is one and room for its records."""
+    pen = out.pen
+    source = wiring.lanes[lane - 1]
+    record = ring.front(source)
+    if record == 0:
+        return False
+    copy_bytes(wiring.slot, record, COMMAND_BYTES)
+    head = command.head[0]
+    if head.kind == _VENUE_REPORT and not is_new_report(state, command):
+        wiring.control[C_DROPPED_REPORTS] += 1
+        ring.release_front(source)
+        return True
+    flags = lane << LANE_SHIFT
+    if head.kind == _NEW_ORDER:
+        stamp_quote(state, command)
+        if room < pen[P_SEGMENT] // ROOM_REJECT_SHARE:
+            flags |= FLAG_LOG_FULL
+    head.flags = flags
+    head.lane_seq = ring.front_name(source)
+    scratch = wiring.control.ctypes.data + 8 * C_SCRATCH
+    pen[P_TIME] = max(clock_ns(CLOCK_REALTIME, scratch), pen[P_TIME] + 1)
+    journal_and_apply(state, out, command)
+    log.publish(pen[P_BASE], pen[P_POSITION], pen[P_SEQ] - 1)
+    ring.release_front(source)
+    return True
+
+
+@jit
+def serve_lanes(state: State, out: Out, command: Command, wiring: Wiring) -> int:
+    """One round over all lanes: how many commands it took."""
+    pen = out.pen
+    size = pen[P_SEGMENT]
+    taken = 0
+    for lane in range(1, len(wiring.lanes) + 1):
+        for _ in range(LANE_BATCH):
+            room = log.room(pen[P_BASE], pen[P_POSITION])
+            if room < size // ROOM_STOP_SHARE:
+                break
+            if lane >= FIRST_ORDER_LANE and room < size // ROOM_HOLD_SHARE:
+                break
+            if not take_command(state, out, command, wiring, lane, room):
+                break
+            taken += 1
+    if taken > 0:
+        log.ring_bells(pen[P_BASE], wiring.reader_fds, 1)
+    return taken
+
+
+@jit
+def _has_work(wiring: Wiring) -> bool:
+    for lane in range(len(wiring.lanes)):
+        if ring.front(wiring.lanes[lane]) != 0:
+            return True
+    return False
+
+
+@jit
+def park(wiring: Wiring, milliseconds: int) -> bool:
+    """Sleep on the bell, at most so long; True when something is to be done."""
+    park_flag(wiring.bell_flag, PARKED)
+    control = wiring.control.ctypes.data
+    rung = _has_work(wiring) or poll_readable(control + 8 * C_SCRATCH, wiring.bell_fd, milliseconds) == 1
+    clear_flag(wiring.bell_flag)
+    if rung:
+        read_fd(wiring.bell_fd, control + 8 * C_DRAIN, DRAIN_BYTES)
+    return rung
+
+
+@jit
+def run(state: State, out: Out, command: Command, wiring: Wiring, idle: Idle) -> int:
+    """The loop: until C_STOP is set and every lane is empty. Returns the commands it took."""
+    stop = wiring.control.ctypes.data + 8 * C_STOP
+    total = 0
+    quiet = 0
+    while True:
+        ticks = take_ticks(state, wiring)
+        taken = serve_lanes(state, out, command, wiring)
+        total += taken
+        if taken + ticks > 0:
+            quiet = 0
+            continue
+        if load_acquire(stop) != 0:
+            return total
+        quiet += 1
+        if quiet <= idle.spins:
+            pause()
+        elif quiet <= idle.spins + idle.yields:
+            yield_core()
+        elif park(wiring, idle.park_ms):
+            quiet = 0
+
+
+class Recovered(NamedTuple):
+    """What `Shard.recover` found."""
+
+    snapshot_seq: int  # 0: none was used
+    seq: int
+    commands_replayed: int
+    state_hash: str
+
+
+class Snapshot(NamedTuple):
+    """A stored snapshot as the shard takes it: see actors/snapshot.py."""
+
+    seq: int
+    log_position: int
+    state_hash: str
+    blobs: dict[str, bytes]
+
+
+class Shard:
+    """One shard in this process: recover, start, stop."""
+
+    def __init__(
+        self, log_dir: Path, run_dir: Path, number: int = 0, *, capacity: Capacity | None = None,
+        segment_bytes: int = log.SEGMENT_BYTES, idle: Idle | None = None,
+    ) -> None:
+        self.run_dir = run_dir
+        self._log_dir = log_dir
+        self._number = number
+        self._capacity = capacity or Capacity()
+        self._segment_bytes = segment_bytes
+        self._idle = idle or Idle()
+        run_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._thread: threading.Thread | None = None
+
+    def recover(
+        self, snapshot: Snapshot | None = None, progress: Callable[[int, int], None] | None = None
+    ) -> Recovered:
+        """Bring the state back: the snapshot, then the log's tail. Raises LogError or SnapshotError; then nothing
+        was published and nothing was written."""
+        epoch = self._open_log()
+        self._segment, self.state = create_state(self.run_dir, self._capacity)
+        if snapshot is not None:
+            restore(snapshot.blobs, snapshot.state_hash, self.state)
+        replica = Replica(self._capacity, self._segment_bytes, self.state)
+        before = int(self.state.registers[R_COMMANDS])
+        reader = LogReader(self._log_dir, self.run_dir, Reader.AUDIT, replica.position)
+        replica.follow(reader, progress)
+        reader.close()
+        if replica.seq != self.writer.next_seq - 1 and self.writer.position > 0:
+            raise log.LogError(
+                f"the log ends with seq {self.writer.next_seq - 1}, the replay with {replica.seq}: "
+                "the snapshot is ahead of the log; restore the log or remove the snapshot"
+            )
+        self._wire(epoch)
+        publish_state(self.run_dir)
+        return Recovered(
+            snapshot.seq if snapshot else 0,
+            replica.seq,
+            int(self.state.registers[R_COMMANDS]) - before,
+            state_hash(self.state),
+        )
+
+    def _open_log(self) -> int:
+        self.writer = LogWriter.open(
+            self._log_dir, self.run_dir, self._number, segment_bytes=self._segment_bytes
+        )
+        return self.writer.tail.epoch
+
+    def _wire(self, epoch: int) -> None:
+        self._bell = Bell.create(self.run_dir / BELL_FILE)
+        self.lanes = {
+            lane: Ring.create(self.run_dir / file, COMMAND_BYTES, LANE_CAPACITY, bell=self._bell)
+            for lane, file in LANE_FILES.items()
+        }
+        for lane, lane_ring in self.lanes.items():
+            ring.skip_through(lane_ring.address, int(self.state.registers[R_LANES + lane]))
+        self._ticks = Broadcast.create(self.run_dir / TICKS_FILE, TICK_BYTES, TICKS_CAPACITY)
+        self.control = np.zeros(CONTROL_WORDS, np.int64)
+        self.control[C_TICK_SEQUENCE] = broadcast.oldest_sequence(self._ticks.address)
+        self.command = command_slot()
+        tail = self.writer.tail
+        self.out = make_pen(tail.address, tail.segment_bytes, tail.segment_bytes, self.command)
+        pen = self.out.pen
+        pen[P_POSITION], pen[P_SEQ], pen[P_EPOCH] = self.writer.position, self.writer.next_seq, epoch
+        pen[P_TIME] = self.state.registers[R_TIME]
+        self._tick_buffer = np.zeros(TICK_BYTES, np.uint8)
+        self.wiring = Wiring(
+            np.array([self.lanes[lane].address for lane in Lane], np.int64),
+            self.control,
+            self._tick_buffer[: TICK.itemsize].view(TICK),
+            self._ticks.address,
+            int(self.command.raw.ctypes.data),
+            self._bell.flag,
+            self._bell.fileno(),
+            int(self.writer.bell_fds.ctypes.data),
+        )
+
+    def start(self) -> None:
+        """Begin to take commands, in a thread of its own; the flusher in another."""
+        self.flusher = Flusher(self.writer)
+        self.flusher.start()
+        self._thread = threading.Thread(target=self._run, name="shard", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        run(self.state, self.out, self.command, self.wiring, self._idle)
+
+    def stop(self) -> None:
+        """Serve what is in the rings, flush, and end."""
+        assert self._thread is not None, "stop() before start()"
+        store_word(self.control.ctypes.data + 8 * C_STOP, 1)
+        self._bell.ring()
+        self._thread.join()
+        self.flusher.stop()
+
