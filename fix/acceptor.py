@@ -105,6 +105,10 @@ class Acceptor:
         """Heartbeats, time-outs, resends; until cancelled. Raises StoreError."""
         await self._clockwork.run()
 
+    def end_with(self, error: BaseException) -> None:
+        """Makes `run` raise `error`: for what an application does outside its callbacks."""
+        self._clockwork.end_with(error)
+
     async def close(self, text: str = "") -> None:
         """Stops accepting, logs every session out, gives the peers a second to answer, closes the stores."""
         if self._server is not None:

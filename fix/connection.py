@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from fix.durable import DurableSession
-from fix.store import StoreError
 
 # A peer that doesn't read its Logout keeps nothing of ours open longer than this.
 CLOSE_TIMEOUT_S: Final = 2.0
@@ -88,18 +87,27 @@ class Clockwork:
     def __init__(self, sessions: Callable[[], Iterable[DurableSession]]) -> None:
         self._sessions = sessions
         self._failed: asyncio.Future[None] | None = None
+        self._error: BaseException | None = None
 
     def guard(self, call: Callable[[], None]) -> None:
-        """Runs `call` from a callback of the loop; a StoreError in it ends `run`."""
+        """Runs `call` from a callback of the loop. An error in it ends `run`."""
         try:
             call()
-        except StoreError as error:
-            if self._failed is None or self._failed.done():
-                raise
-            self._failed.set_exception(error)
+        except Exception as error:
+            # The loop would log it and live on, with a message half taken. The store knows what was taken; a
+            # restart goes on from there.
+            self.end_with(error)
+
+    def end_with(self, error: BaseException) -> None:
+        """Makes `run` raise `error`."""
+        self._error = self._error or error
+        if self._failed is not None and not self._failed.done():
+            self._failed.set_exception(self._error)
 
     async def run(self) -> None:
-        """Until cancelled. Raises StoreError."""
+        """Until cancelled. Raises what a callback raised: StoreError, or a fault of the application."""
+        if self._error is not None:
+            raise self._error
         self._failed = asyncio.get_running_loop().create_future()
         ticking = asyncio.create_task(self._tick())
         try:

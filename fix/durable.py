@@ -35,7 +35,7 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import Final, NamedTuple, Protocol
 
-from fix.codec import Message
+from fix.codec import Message, parse
 from fix.session import (
     Disconnect,
     Event,
@@ -198,6 +198,12 @@ class DurableSession:
             and self._replay is None
             and self._wire.buffered() < RESEND_BUFFERED_MAX
         )
+
+    def sent(self, seq: int) -> Message | None:
+        """The application message that went out under `seq`, if it is still kept."""
+        for stored in self._store.read(seq, seq):
+            return parse(stored.raw)
+        return None
 
     def logout(self, text: str = "") -> None:
         """Ends the connection in order: Logout, the peer's Logout, close."""

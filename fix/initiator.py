@@ -65,6 +65,10 @@ class Initiator:
         finally:
             connecting.cancel()
 
+    def end_with(self, error: BaseException) -> None:
+        """Makes `run` raise `error`: for what an application does outside its callbacks."""
+        self._clockwork.end_with(error)
+
     async def close(self, text: str = "") -> None:
         """Logs out, gives the peer a second to answer, closes the store."""
         self.session.logout(text)

@@ -1,0 +1,90 @@
+"""The process `fix-door`: the port for FIX clients.
+
+It serves once the shard is there, the credentials are, and it has read the log to its end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+from actors.view import StateView
+from app.config import Config
+from fix.acceptor import Acceptor
+from fix.log_follower import LogFollower
+from gateways.fix_door import FixDoor
+from gateways.identity import Credentials, Identity
+from services.serving import run_until_terminated
+from shared_mem.bell import Bell
+from shared_mem.log import Gate, LogReader, Reader
+from shared_mem.ring import Ring
+from shared_mem.segment import SegmentMissing
+
+COMP_ID: Final = "TRADEWIND"
+# How long the shard has to take what is in the ring before clients may log on (`gateways/fix_door.py`).
+DRAIN_ROUNDS_MAX: Final = 100
+DRAIN_S: Final = 0.01
+LOOK_S: Final = 0.02  # how often it looks for a shard that is starting too
+
+
+def main(config: Config, ready: Callable[[], None]) -> None:
+    """Until SIGTERM. Raises StoreError, LogError, OSError (the port): the supervisor restarts it."""
+    run_until_terminated(_serve(config, ready))
+
+
+async def _serve(config: Config, ready: Callable[[], None]) -> None:
+    while (attached := _attach(config)) is None or not config.credentials_path.exists():
+        await asyncio.sleep(LOOK_S)
+    orders, cancels, view = attached
+
+    def account_number(text: str) -> int | None:
+        account = view.account_by_text(text)
+        return None if account is None else account.account
+
+    identity = Identity(Credentials.load(config.credentials_path), account_number)
+    door = FixDoor(
+        shard=config.shard, authenticate=identity.account, view=view, orders=orders, cancels=cancels
+    )
+    folder = config.data_dir / "fix" / "clients"
+    acceptor = Acceptor(folder, COMP_ID, door, door.admit, sync=config.gate == "synced")
+    gate = Gate.SYNCED if config.gate == "synced" else Gate.WRITTEN
+    position = door.attach(acceptor)
+    reader = LogReader(config.log_dir, config.run_dir, Reader.FIX_DOOR, position or 0, gate)
+    if position is None:
+        reader.position = reader.end_position()
+        door.begin_at(reader.position)
+    await _catch_up(door, reader, orders)
+    follower = LogFollower(reader, door.follow, acceptor.end_with)
+    running = asyncio.create_task(acceptor.run())
+    try:
+        await acceptor.listen(config.host, config.ports.fix)
+        follower.start()
+        ready()
+        await running
+    finally:
+        follower.stop()
+        await acceptor.close("the desk goes down; log on again when it is back")
+        running.cancel()
+        reader.close()
+
+
+def _attach(config: Config) -> tuple[Ring, Ring, StateView] | None:
+    try:
+        view = StateView.attach(config.run_dir)
+        bell = Bell.attach(config.run_dir / "bell.shard")
+        orders = Ring.attach(config.run_dir / "orders.fix_door", bell=bell)
+        return orders, Ring.attach(config.run_dir / "cancels.fix_door", bell=bell), view
+    except SegmentMissing:
+        return None
+
+
+async def _catch_up(door: FixDoor, reader: LogReader, orders: Ring) -> None:
+    """Until the shard has taken what a former life left in the ring, and the door has read its answers."""
+    for _ in range(DRAIN_ROUNDS_MAX):
+        if len(orders) == 0:
+            break
+        await asyncio.sleep(DRAIN_S)
+    while records := reader.read():
+        door.follow(records)
+        await asyncio.sleep(0)

@@ -1,0 +1,271 @@
+"""The initiator's application: orders out of the log to the venue, the venue's reports into the shard's ring.
+
+Out: an event PENDING_NEW becomes a NewOrderSingle, PENDING_CANCEL an OrderCancelRequest. The log is the
+outbox: the position behind the last record looked at is stored in the same append as the messages made of it.
+In: an ExecutionReport or OrderCancelReject becomes a VENUE_REPORT, numbered by its MsgSeqNum.
+
+Why a kill -9 at any instruction neither loses nor doubles anything:
+- Out. Before the append, neither the message nor the cursor is there: the restart reads the record again and
+  makes the message for the first time, with the next number. After it, both are: the record is not read
+  again, and the message, if it did not reach the venue, is resent under its number with PossDupFlag when the
+  venue finds the gap. ClOrdID is a function of the order's number, so the venue would know even a double.
+- In. A report is pushed into the ring before it is stored that it was taken. Killed between the two, the
+  session expects the report once more, the venue resends it, it is pushed twice; the shard drops a venue_seq
+  that it has applied. The ring lies in shared memory and outlives both processes.
+- If the ring is new (the machine was booted, the file removed), reports that were taken may not be in the
+  log. So at every start the session expects again what follows the last report that the shard has applied
+  (`expect_from`), if that is less than what it had taken; the venue resends from there, the shard drops
+  doubles.
+
+`venue_seq` must go up for ever, and MsgSeqNum begins again at 1 when the numbers are reset: the count of
+resets stands in its upper bits. Before the first reset it is the MsgSeqNum itself.
+
+Must not do: read the log while nobody is logged on (orders wait there, where they are counted and bounded),
+or take a report that the ring has no room for (`Busy`: the socket is not read until there is).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Final
+
+from core import events, ids, units
+from core.commands import venue_report
+from core.events import Event
+from core.records import TEXT_BYTES_MAX, EventKind, ExecType, OrdStatus, OrdType
+from fix import timestamps
+from fix.codec import Message, MissingTag
+from fix.durable import Busy, DurableSession, Outgoing
+from fix.tags import BusinessReason, MsgType, Tag
+from shared_mem.log import Record
+from shared_mem.ring import Ring
+
+log = logging.getLogger(__name__)
+
+# How many records that need no message may pass before the cursor is stored all the same: what a restart
+# reads again at most, a few milliseconds.
+CURSOR_LAG_RECORDS_MAX: Final = 4096
+
+_SEQ_BITS: Final = 40
+_SEQ_MASK: Final = (1 << _SEQ_BITS) - 1
+
+# An execution type that says nothing new to the shard: the venue has our request, and we know that.
+_PASSED_OVER: Final = frozenset((chr(ExecType.PENDING_NEW), chr(ExecType.PENDING_CANCEL)))
+_TAKEN: Final = {
+    chr(kind): kind
+    for kind in (ExecType.NEW, ExecType.TRADE, ExecType.CANCELED, ExecType.REJECTED, ExecType.EXPIRED)
+}
+_STATUSES: Final = {chr(status): status for status in OrdStatus}
+
+
+class ReportError(ValueError):
+    """A report that can't be read. `tag` is where; the text goes back to the venue."""
+
+    def __init__(self, tag: int, text: str) -> None:
+        super().__init__(text)
+        self.tag = int(tag)
+
+
+class OrderRouter:
+    """An Application for one session. `symbol_of` and `account_of` name an instrument and an account."""
+
+    def __init__(
+        self, shard: int, reports: Ring, symbol_of: Callable[[int], str], account_of: Callable[[int], str]
+    ) -> None:
+        self._shard = shard
+        self._reports = reports
+        self._symbol_of = symbol_of
+        self._account_of = account_of
+        self._passed = 0  # records since the cursor was stored
+        self.on_room: Callable[[], None] = lambda: None  # called when the log may be read (again)
+
+    # --- out ------------------------------------------------------------------------------------------
+
+    def route(self, session: DurableSession, records: list[Record]) -> None:
+        """The messages of these records, stored together with the position behind them, then sent."""
+        messages = [message for record in records if (message := self._message_for(record)) is not None]
+        self._passed += len(records)
+        if messages or self._passed >= CURSOR_LAG_RECORDS_MAX:
+            self._passed = 0
+            session.send(messages, state=cursor_bytes(records[-1].next_position))
+
+    def _message_for(self, record: Record) -> Outgoing | None:
+        if record.kind != EventKind.ORDER:
+            return None
+        event = events.decode(record.seq, record.time_ns, record.payload)
+        if event.exec_type == ExecType.PENDING_NEW:
+            return self._new_order(event)
+        if event.exec_type == ExecType.PENDING_CANCEL:
+            return self._cancel(event)
+        return None
+
+    def _new_order(self, event: Event) -> Outgoing:
+        return MsgType.NewOrderSingle, [
+            (Tag.Account, self._account_of(event.account)),
+            (Tag.ClOrdID, ids.cl_ord_id(self._shard, event.order_id)),
+            (Tag.HandlInst, "1"),
+            (Tag.OrderQty, units.qty_text(event.qty_e8)),
+            # A market order goes as a limit at the collar's bound: "market with protection".
+            (Tag.OrdType, chr(OrdType.LIMIT)),
+            (Tag.Price, units.price_text(event.route_price_e8)),
+            (Tag.Side, chr(event.side)),
+            (Tag.Symbol, self._symbol_of(event.instrument)),
+            (Tag.TimeInForce, chr(event.tif)),
+            (Tag.TransactTime, timestamps.format_ns(event.time_ns)),
+        ]
+
+    def _cancel(self, event: Event) -> Outgoing:
+        return MsgType.OrderCancelRequest, [
+            (Tag.ClOrdID, ids.cancel_cl_ord_id(self._shard, event.seq)),
+            (Tag.OrderQty, units.qty_text(event.qty_e8)),
+            (Tag.OrigClOrdID, ids.cl_ord_id(self._shard, event.order_id)),
+            (Tag.Side, chr(event.side)),
+            (Tag.Symbol, self._symbol_of(event.instrument)),
+            (Tag.TransactTime, timestamps.format_ns(event.time_ns)),
+        ]
+
+    # --- in -------------------------------------------------------------------------------------------
+
+    def on_logon(self, session: DurableSession) -> None:
+        self.on_room()
+
+    def on_logout(self, session: DurableSession) -> None:
+        pass
+
+    def on_message(self, session: DurableSession, message: Message) -> list[Outgoing]:
+        try:
+            report = self._report_of(session, message)
+        except MissingTag as missing:
+            return [_refusal(message, BusinessReason.CONDITIONALLY_REQUIRED_FIELD_MISSING, str(missing))]
+        except ReportError as error:
+            return [_refusal(message, BusinessReason.OTHER, f"tag {error.tag}: {error}")]
+        if report is not None and not self._reports.try_push(report):
+            raise Busy(f"the ring of reports is full ({self._reports.capacity})")
+        return []
+
+    def _report_of(self, session: DurableSession, message: Message) -> bytes | None:
+        venue_seq = session.generation << _SEQ_BITS | message.seq
+        if message.type == MsgType.ExecutionReport:
+            return _execution(message, venue_seq)
+        if message.type == MsgType.OrderCancelReject:
+            return _cancel_reject(message, venue_seq)
+        if message.type in (MsgType.Reject, MsgType.BusinessMessageReject):
+            return _rejection(session, message, venue_seq)
+        raise ReportError(Tag.MsgType, f"message type {message.type!r} is not handled here")
+
+
+def cursor_bytes(position: int) -> bytes:
+    """The session's state: a position in the log."""
+    return position.to_bytes(8, "little")
+
+
+def cursor_of(session: DurableSession) -> int:
+    """The position in the log at which routing goes on; 0 for a new session."""
+    return int.from_bytes(session.state, "little")
+
+
+def expect_from(session: DurableSession, venue_seq_applied: int) -> None:
+    """Before the first connection: have resent what follows the last report that the shard has applied."""
+    if venue_seq_applied >> _SEQ_BITS == session.generation:
+        session.rewind((venue_seq_applied & _SEQ_MASK) + 1)
+
+
+def _execution(message: Message, venue_seq: int) -> bytes | None:
+    kind = message.require(Tag.ExecType)
+    if kind in _PASSED_OVER:
+        return None
+    if kind not in _TAKEN:
+        raise ReportError(
+            Tag.ExecType, f"ExecType {kind!r} is not handled; known are {''.join(sorted(_TAKEN))}"
+        )
+    exec_type = _TAKEN[kind]
+    is_trade = exec_type is ExecType.TRADE
+    refused = exec_type is ExecType.REJECTED
+    return venue_report(
+        venue_seq=venue_seq,
+        order_id=_order_id_of(message),
+        exec_type=exec_type,
+        ord_status=_status_of(message),
+        last_qty_e8=_amount(message, Tag.LastQty, required=is_trade),
+        last_px_e8=_amount(message, Tag.LastPx, required=is_trade),
+        cum_qty_e8=_amount(message, Tag.CumQty, required=True),
+        leaves_qty_e8=_amount(message, Tag.LeavesQty, required=True),
+        transact_time_ns=_transact_time_of(message),
+        text=_text(message, Tag.Text if refused else Tag.ExecID),
+    )
+
+
+def _cancel_reject(message: Message, venue_seq: int) -> bytes:
+    return venue_report(
+        venue_seq=venue_seq,
+        order_id=_order_id_of(message),
+        exec_type=ExecType.CANCEL_REJECT,
+        ord_status=_status_of(message),
+        transact_time_ns=_transact_time_of(message),
+        text=_text(message, Tag.Text),
+    )
+
+
+def _rejection(session: DurableSession, message: Message, venue_seq: int) -> bytes | None:
+    """The venue could not read a message of ours (3) or not handle it (j): its order is rejected by that."""
+    ref = message.require(Tag.RefSeqNum)
+    sent = session.sent(int(ref)) if ref.isdigit() else None
+    log.error("the venue refuses message %s of ours: %s (%r)", ref, message.get(Tag.Text), sent)
+    if sent is None or sent.type not in (MsgType.NewOrderSingle, MsgType.OrderCancelRequest):
+        return None
+    is_order = sent.type == MsgType.NewOrderSingle
+    return venue_report(
+        venue_seq=venue_seq,
+        order_id=_order_id_of(sent),
+        exec_type=ExecType.REJECTED if is_order else ExecType.CANCEL_REJECT,
+        ord_status=OrdStatus.REJECTED if is_order else OrdStatus.NEW,
+        text=_text(message, Tag.Text),
+    )
+
+
+def _order_id_of(message: Message) -> int:
+    """Our order's number: on the answer to a cancel it is in OrigClOrdID, else in ClOrdID."""
+    tag = Tag.OrigClOrdID if message.get(Tag.OrigClOrdID) is not None else Tag.ClOrdID
+    try:
+        return ids.order_id_of(message.require(tag))
+    except ids.IdError as error:
+        raise ReportError(tag, str(error)) from None
+
+
+def _status_of(message: Message) -> OrdStatus:
+    status = message.require(Tag.OrdStatus)
+    if status not in _STATUSES:
+        raise ReportError(Tag.OrdStatus, f"OrdStatus {status!r} is not known")
+    return _STATUSES[status]
+
+
+def _amount(message: Message, tag: Tag, required: bool) -> int:
+    text = message.require(tag) if required else message.get(tag) or "0"
+    try:
+        return units.qty_e8(text, tag.name)  # a price has the same scale
+    except units.UnitError as error:
+        raise ReportError(tag, str(error)) from None
+
+
+def _transact_time_of(message: Message) -> int:
+    text = message.get(Tag.TransactTime)
+    try:
+        return timestamps.parse_ns(text) if text else 0
+    except timestamps.TimestampError as error:
+        raise ReportError(Tag.TransactTime, str(error)) from None
+
+
+def _text(message: Message, tag: Tag) -> str:
+    """What the log has room for: 128 ASCII characters of it."""
+    return (message.get(tag) or "").encode("ascii", "replace").decode("ascii")[:TEXT_BYTES_MAX]
+
+
+def _refusal(message: Message, reason: BusinessReason, text: str) -> Outgoing:
+    log.error("a message of the venue can't be taken: %s (%r)", text, message)
+    return MsgType.BusinessMessageReject, [
+        (Tag.RefSeqNum, str(message.seq)),
+        (Tag.Text, text),
+        (Tag.RefMsgType, message.type),
+        (Tag.BusinessRejectReason, str(int(reason))),
+    ]

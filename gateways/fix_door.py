@@ -1,0 +1,373 @@
+"""The client FIX door: orders and cancels of FIX clients into the shard's rings, its events back as reports.
+
+A client logs on with Username (553) and Password (554) = key id and secret. A key is for one account, and an
+account has one session here: the CompID that it first logged on with.
+
+Always holds here:
+- Nothing reaches a ring that is not well formed; a client is told the tag, the value and the remedy.
+- A cancel waits for room in its ring and for the order it names to be in the shard; it is never refused for
+  either. A new order that finds its ring full is rejected.
+- What a client hears about an order is what the log says, each event once: the position in the log is stored
+  with the reports made of it, in one append of the session's store.
+
+A kill -9: an order is pushed first and stored as taken after, so one that was pushed just before the kill is
+sent again by the client. Its request_id is made of the account, the count of resets and its MsgSeqNum, so it
+is the same again: if the log has it already (`catch_up` reads to the end before anyone may log on), it is not
+pushed again; if the shard takes it twice all the same, it rejects the second as a duplicate of an order with
+the very same request_id, and that reject is not passed on.
+
+Must not do: check risk, or answer before the log does.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+
+from actors.view import StateBusy, StateView
+from core import commands, events
+from core.events import Event
+from core.records import EventKind, ExecType, Source
+from core.rejects import Reject
+from fix.acceptor import Acceptor
+from fix.codec import Message, MissingTag
+from fix.durable import Busy, DurableSession, Outgoing, SessionKey
+from fix.tags import BusinessReason, MsgType, OrdRejReason, Tag
+from gateways import fix_wire
+from gateways.fix_wire import Refusal
+from shared_mem.log import Record
+from shared_mem.ring import Ring
+
+log = logging.getLogger(__name__)
+
+# Orders of one session that the shard has not answered yet; then its socket waits. More than a ring holds.
+UNANSWERED_MAX: Final = 10_000
+# Cancels of one session under way whose ClOrdID is remembered. One that finds no place is answered with the
+# order's ClOrdID in its stead; it is sent to the shard all the same.
+CANCELS_MAX: Final = 500
+# Records after which every session's cursor is stored though nothing concerned it: what a restart reads
+# again.
+CURSOR_LAG_RECORDS_MAX: Final = 4096
+
+# A request_id: 22 bits of account, 16 of resets, 26 of MsgSeqNum. All wrap, long after what they name is
+# over.
+_ACCOUNT_BITS: Final = 22
+_RESET_BITS: Final = 16
+_SEQ_BITS: Final = 26
+
+
+class Cancel(msgspec.Struct, array_like=True):
+    """A cancel under way: which order, and the client's names for the cancel and the order."""
+
+    order_id: int
+    cl_ord_id: str
+    orig_cl_ord_id: str
+
+
+class Client(msgspec.Struct, array_like=True):
+    """What is stored with a session: its account, its place in the log, its cancels under way by
+    request_id."""
+
+    account: int
+    cursor: int
+    cancels: dict[int, Cancel]
+
+
+class FixDoor:
+    """The application of the acceptor. `view` gives the shard's state as it is now, also after its
+    restart."""
+
+    def __init__(
+        self,
+        *,
+        shard: int,
+        authenticate: Callable[[str, str], int | None],
+        view: StateView,
+        orders: Ring,
+        cancels: Ring,
+        clock: Callable[[], int] = time.time_ns,
+    ) -> None:
+        self._shard = shard
+        self._authenticate = authenticate
+        self._view = view
+        self._orders = orders
+        self._cancels = cancels
+        self._clock = clock
+        self._acceptor: Acceptor | None = None
+        self._clients: dict[str, Client] = {}  # by CompID
+        self._comp_ids: dict[int, str] = {}  # by account
+        self._unanswered: dict[
+            int, set[str]
+        ] = {}  # by account: ClOrdIDs pushed, of which the log says nothing yet
+        self._admitted: dict[str, int] = {}
+        self._answered_early: set[int] = set()  # request_ids in the log of orders not yet stored as taken
+        self._position = 0
+        self._passed = 0
+
+    # --- sessions ---------------------------------------------------------------------------------------
+
+    def attach(self, acceptor: Acceptor) -> int | None:
+        """Takes up the sessions that have logged on before. Returns the position in the log to go on at; None
+        when there is no session yet, then `begin_at` says where."""
+        self._acceptor = acceptor
+        for session in acceptor.sessions():
+            if session.state:
+                client = msgspec.msgpack.decode(session.state, type=Client)
+                self._take_up(session.key.target, client)
+        if not self._clients:
+            return None
+        self._position = min(client.cursor for client in self._clients.values())
+        return self._position
+
+    def begin_at(self, position: int) -> None:
+        """Where the log is when there is no session yet: what happened before concerns no client."""
+        self._position = position
+
+    def admit(self, key: SessionKey, logon: Message) -> str | None:
+        """The reason why this Logon is refused, or None."""
+        name = key.target
+        account = self._authenticate(logon.get(Tag.Username) or "", logon.get(Tag.Password) or "")
+        if account is None:
+            return "Username (553) or Password (554) is wrong; send an API key's id and its secret"
+        owner = self._comp_ids.get(account, name)
+        if owner != name:
+            return f"the account of this key has the session {owner!r}; log on with that SenderCompID (49)"
+        client = self._clients.get(name)
+        if client is not None and client.account != account:
+            return f"SenderCompID (49) {name!r} is the session of another account; use one of your own"
+        self._admitted[name] = account
+        return None
+
+    def on_logon(self, session: DurableSession) -> None:
+        account = self._admitted.pop(session.key.target, None)
+        if session.key.target not in self._clients and account is not None:
+            client = Client(account, self._position, {})
+            self._take_up(session.key.target, client)
+            session.send([], state=msgspec.msgpack.encode(client))
+
+    def on_logout(self, session: DurableSession) -> None:
+        pass
+
+    def _take_up(self, name: str, client: Client) -> None:
+        self._clients[name] = client
+        self._comp_ids[client.account] = name
+        self._unanswered[client.account] = set()
+
+    # --- in ---------------------------------------------------------------------------------------------
+
+    def on_message(self, session: DurableSession, message: Message) -> list[Outgoing]:
+        client = self._clients[session.key.target]
+        try:
+            if message.type == MsgType.NewOrderSingle:
+                return self._new_order(session, client, message)
+            if message.type == MsgType.OrderCancelRequest:
+                return self._cancel(session, client, message)
+        except MissingTag as missing:
+            reason = BusinessReason.CONDITIONALLY_REQUIRED_FIELD_MISSING
+            return [fix_wire.business_reject(message, reason, str(missing))]
+        except StateBusy as busy:
+            raise Busy(str(busy)) from busy
+        if message.type in (MsgType.Reject, MsgType.BusinessMessageReject):
+            log.warning("%s refuses a message of ours: %r", session.key.target, message)
+            return []
+        text = f"MsgType (35) {message.type!r} is not supported; send D (new order) or F (cancel)"
+        return [fix_wire.business_reject(message, BusinessReason.UNSUPPORTED_MESSAGE_TYPE, text)]
+
+    def _new_order(self, session: DurableSession, client: Client, message: Message) -> list[Outgoing]:
+        request_id = _request_id(client.account, session.generation, message.seq)
+        if request_id in self._answered_early:
+            self._answered_early.discard(request_id)
+            return []
+        unanswered = self._unanswered[client.account]
+        if len(unanswered) >= UNANSWERED_MAX:
+            raise Busy(f"{UNANSWERED_MAX} orders of {session.key.target} are unanswered")
+        try:
+            order = fix_wire.read_order(message)
+            self._check_account(client, message)
+            instrument = self._view.instrument_by_symbol(order.symbol) if order.symbol.isascii() else None
+            if instrument is None:
+                text = f"Symbol (55) {order.symbol[:40]!r} is not traded here"
+                raise Refusal(text, OrdRejReason.UNKNOWN_SYMBOL)
+            command = commands.new_order(
+                source=Source.FIX_CLIENT,
+                request_id=request_id,
+                account=client.account,
+                instrument=instrument.instrument,
+                side=order.side,
+                ord_type=order.ord_type,
+                tif=order.tif,
+                qty_e8=order.qty_e8,
+                price_e8=order.price_e8,
+                client_order_id=order.client_order_id,
+            )
+            if not self._orders.try_push(command):
+                text = (
+                    f"the desk is full: {self._orders.capacity} orders wait; nothing was done, send it again"
+                )
+                raise Refusal(text, OrdRejReason.BROKER_OPTION)
+        except Refusal as no:
+            exec_id = f"R{request_id}"
+            return [fix_wire.order_refused(message, exec_id, no.reason, str(no), self._clock())]
+        unanswered.add(order.client_order_id)
+        return []
+
+    def _check_account(self, client: Client, message: Message) -> None:
+        named = message.get(Tag.Account)
+        if named is not None and named != self._account_text(client.account):
+            text = f"Account (1) {named[:40]!r} is not this session's; leave it out, or send your own"
+            raise Refusal(text, OrdRejReason.UNKNOWN_ACCOUNT)
+
+    def _cancel(self, session: DurableSession, client: Client, message: Message) -> list[Outgoing]:
+        orig, cl_ord_id = message.require(Tag.OrigClOrdID), message.require(Tag.ClOrdID)
+        if orig in self._unanswered[client.account]:
+            raise Busy(f"the order {orig!r} is on its way to the shard")
+        order = self._view.order_by_client_id(client.account, orig) if orig.isascii() else None
+        if order is None:
+            text = f"OrigClOrdID (41) {orig[:40]!r} is not an order of this account that is still known"
+            return [fix_wire.cancel_refused(message, text, self._clock())]
+        request_id = _request_id(client.account, session.generation, message.seq)
+        command = commands.cancel(
+            source=Source.FIX_CLIENT, request_id=request_id, account=client.account, order_id=order.order_id
+        )
+        if not self._cancels.try_push(command):
+            raise Busy(f"the ring of cancels is full ({self._cancels.capacity})")
+        if len(client.cancels) < CANCELS_MAX:
+            client.cancels[request_id] = Cancel(order.order_id, cl_ord_id, orig)
+            session.remember(msgspec.msgpack.encode(client))
+        return []
+
+    # --- out --------------------------------------------------------------------------------------------
+
+    def follow(self, records: list[Record]) -> None:
+        """Reports what these records say, to those whom it concerns, each session with one append."""
+        if not records:
+            return
+        reports: dict[str, list[Outgoing]] = {}
+        for record in records:
+            if record.kind == EventKind.ORDER:
+                self._report(
+                    events.decode(record.seq, record.time_ns, record.payload), record.position, reports
+                )
+        self._position = records[-1].next_position
+        self._passed += len(records)
+        names = set(reports)
+        if self._passed >= CURSOR_LAG_RECORDS_MAX:
+            self._passed = 0
+            names = set(self._clients)
+        for name in sorted(names):
+            client, session = self._clients[name], self._session(name)
+            if client.cursor < self._position:
+                client.cursor = self._position
+                session.send(reports.get(name, []), state=msgspec.msgpack.encode(client))
+
+    def _session(self, name: str) -> DurableSession:
+        assert self._acceptor is not None, "attach comes first"
+        session = self._acceptor.session(name)
+        assert session is not None, "a client has a session"
+        return session
+
+    def _report(self, event: Event, position: int, reports: dict[str, list[Outgoing]]) -> None:
+        name = self._comp_ids.get(event.account)
+        if name is None:
+            return
+        client = self._clients[name]
+        if position < client.cursor:
+            return  # told before the restart
+        if event.source == Source.FIX_CLIENT:
+            self._note_answer(name, event)
+        if not self._concerns(client, event):
+            return
+        report = self._report_of(client, event)
+        if report is not None:
+            reports.setdefault(name, []).append(report)
+
+    def _note_answer(self, name: str, event: Event) -> None:
+        if event.exec_type in (ExecType.PENDING_NEW, ExecType.REJECTED):
+            self._unanswered[event.account].discard(event.text)
+        session = self._session(name)
+        first_untaken = _request_id(event.account, session.generation, session.next_in)
+        if event.request_id >= first_untaken and event.exec_type in (ExecType.PENDING_NEW, ExecType.REJECTED):
+            self._answered_early.add(event.request_id)
+
+    def _concerns(self, client: Client, event: Event) -> bool:
+        """Whether it is about an order, or a cancel, that came through this door."""
+        if event.source == Source.FIX_CLIENT:
+            return True
+        if any(cancel.order_id == event.order_id for cancel in client.cancels.values()):
+            return event.exec_type != ExecType.CANCEL_REJECT or event.reject_code == Reject.VENUE_REJECTED
+        if event.exec_type == ExecType.CANCEL_REJECT:
+            return False  # somebody else's cancel
+        order = self._view.order(event.order_id) if event.exec_type == ExecType.PENDING_CANCEL else None
+        return order is not None and order.source == Source.FIX_CLIENT
+
+    def _report_of(self, client: Client, event: Event) -> Outgoing | None:
+        if event.exec_type == ExecType.CANCEL_REJECT:
+            cancel = self._end_cancel(client, event)
+            if cancel is None and event.reject_code == Reject.VENUE_REJECTED:
+                return None  # of a cancel that came by another door
+            cl_ord_id = None if cancel is None else cancel.cl_ord_id
+            orig = event.text or (cancel.orig_cl_ord_id if cancel is not None else fix_wire.NO_ID)
+            return fix_wire.cancel_reject(self._shard, event, cl_ord_id, orig)
+        if event.reject_code == Reject.REPORT_UNEXPECTED or self._is_echo(event):
+            return None
+        if event.exec_type != ExecType.REJECTED and event.reject_code != Reject.NONE:
+            return None  # a report that changed nothing
+        asked = self._cancel_of(client, event)
+        symbol, account = self._symbol(event.instrument), self._account_text(event.account)
+        report = fix_wire.execution_report(self._shard, event, account, symbol, asked)
+        if event.ord_status in fix_wire.ENDED:
+            ended = [key for key, cancel in client.cancels.items() if cancel.order_id == event.order_id]
+            for request_id in ended:
+                del client.cancels[request_id]
+        return report
+
+    def _is_echo(self, event: Event) -> bool:
+        """The duplicate of an order by itself: pushed twice because this process was killed in between."""
+        if event.reject_code != Reject.DUPLICATE_CLIENT_ORDER_ID or event.source != Source.FIX_CLIENT:
+            return False
+        original = self._view.order(event.order_id)
+        return original is not None and (original.source, original.request_id) == (
+            Source.FIX_CLIENT,
+            event.request_id,
+        )
+
+    def _cancel_of(self, client: Client, event: Event) -> str | None:
+        """ClOrdID of the client's cancel that this report answers: its own, or the last one under way."""
+        if event.exec_type == ExecType.PENDING_CANCEL:
+            own = client.cancels.get(event.request_id) if event.source == Source.FIX_CLIENT else None
+            return None if own is None else own.cl_ord_id
+        if event.exec_type != ExecType.CANCELED:
+            return None
+        asked = [cancel for cancel in client.cancels.values() if cancel.order_id == event.order_id]
+        return asked[-1].cl_ord_id if asked else None
+
+    def _end_cancel(self, client: Client, event: Event) -> Cancel | None:
+        """Takes out the cancel that is rejected: by the shard under its own request_id, by the venue by its
+        order."""
+        if event.request_id in client.cancels:
+            return client.cancels.pop(event.request_id)
+        if event.reject_code == Reject.VENUE_REJECTED:
+            for request_id, cancel in client.cancels.items():
+                if cancel.order_id == event.order_id:
+                    return client.cancels.pop(request_id)
+        return None
+
+    # --- names ------------------------------------------------------------------------------------------
+
+    def _symbol(self, number: int) -> str:
+        instrument = self._view.instrument(number)
+        return fix_wire.NO_ID if instrument is None else instrument.symbol
+
+    def _account_text(self, number: int) -> str:
+        account = self._view.account(number)
+        return fix_wire.NO_ID if account is None else account.text
+
+
+def _request_id(account: int, resets: int, seq: int) -> int:
+    account %= 1 << _ACCOUNT_BITS
+    resets %= 1 << _RESET_BITS
+    return (account << _RESET_BITS | resets) << _SEQ_BITS | seq % (1 << _SEQ_BITS)
