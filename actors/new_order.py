@@ -105,7 +105,9 @@ def check(state: State, order: Any, account: Any, instrument: Any, now_ns: int) 
 
 
 @jit
-def _refuse(state: State, out: Out, command: Command, code: int, limit: int, value: int, original: int) -> None:
+def _refuse(
+    state: State, out: Out, command: Command, code: int, limit: int, value: int, original: int
+) -> None:
     order = command.order[0]
     event = new_event(out, _ORDER, command)
     event.side = order.side

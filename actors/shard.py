@@ -33,7 +33,7 @@ from actors.emit import (
 from actors.instrument import instrument_row, on_tick
 from actors.replay import Replica
 from actors.report import is_new_report
-from actors.snapshot import restore, state_hash
+from actors.snapshot import Snapshot, restore, state_hash
 from actors.tables import R_COMMANDS, R_LANES, R_TIME, Array, Capacity, State
 from actors.view import create_state, publish_state
 from core.records import COMMAND_BYTES, FLAG_LOG_FULL, LANE_SHIFT, TICK, TICK_BYTES, CommandKind
@@ -272,21 +272,18 @@ class Recovered(NamedTuple):
     state_hash: str
 
 
-class Snapshot(NamedTuple):
-    """A stored snapshot as the shard takes it: see actors/snapshot.py."""
-
-    seq: int
-    log_position: int
-    state_hash: str
-    blobs: dict[str, bytes]
-
-
 class Shard:
     """One shard in this process: recover, start, stop."""
 
     def __init__(
-        self, log_dir: Path, run_dir: Path, number: int = 0, *, capacity: Capacity | None = None,
-        segment_bytes: int = log.SEGMENT_BYTES, idle: Idle | None = None,
+        self,
+        log_dir: Path,
+        run_dir: Path,
+        number: int = 0,
+        *,
+        capacity: Capacity | None = None,
+        segment_bytes: int = log.SEGMENT_BYTES,
+        idle: Idle | None = None,
     ) -> None:
         self.run_dir = run_dir
         self._log_dir = log_dir
@@ -298,14 +295,20 @@ class Shard:
         self._thread: threading.Thread | None = None
 
     def recover(
-        self, snapshot: Snapshot | None = None, progress: Callable[[int, int], None] | None = None
+        self,
+        snapshot: Snapshot | None = None,
+        *,
+        epoch: int = 0,
+        progress: Callable[[int, int], None] | None = None,
     ) -> Recovered:
         """Bring the state back: the snapshot, then the log's tail. Raises LogError or SnapshotError; then nothing
-        was published and nothing was written."""
-        epoch = self._open_log()
+        was published. epoch: this owner's, where somebody gives them out; it is never lower than the log's."""
+        self.writer = LogWriter.open(
+            self._log_dir, self.run_dir, self._number, epoch=epoch, segment_bytes=self._segment_bytes
+        )
         self._segment, self.state = create_state(self.run_dir, self._capacity)
         if snapshot is not None:
-            restore(snapshot.blobs, snapshot.state_hash, self.state)
+            restore(snapshot, self.state)
         replica = Replica(self._capacity, self._segment_bytes, self.state)
         before = int(self.state.registers[R_COMMANDS])
         reader = LogReader(self._log_dir, self.run_dir, Reader.AUDIT, replica.position)
@@ -316,7 +319,7 @@ class Shard:
                 f"the log ends with seq {self.writer.next_seq - 1}, the replay with {replica.seq}: "
                 "the snapshot is ahead of the log; restore the log or remove the snapshot"
             )
-        self._wire(epoch)
+        self._wire()
         publish_state(self.run_dir)
         return Recovered(
             snapshot.seq if snapshot else 0,
@@ -325,13 +328,7 @@ class Shard:
             state_hash(self.state),
         )
 
-    def _open_log(self) -> int:
-        self.writer = LogWriter.open(
-            self._log_dir, self.run_dir, self._number, segment_bytes=self._segment_bytes
-        )
-        return self.writer.tail.epoch
-
-    def _wire(self, epoch: int) -> None:
+    def _wire(self) -> None:
         self._bell = Bell.create(self.run_dir / BELL_FILE)
         self.lanes = {
             lane: Ring.create(self.run_dir / file, COMMAND_BYTES, LANE_CAPACITY, bell=self._bell)
@@ -346,7 +343,7 @@ class Shard:
         tail = self.writer.tail
         self.out = make_pen(tail.address, tail.segment_bytes, tail.segment_bytes, self.command)
         pen = self.out.pen
-        pen[P_POSITION], pen[P_SEQ], pen[P_EPOCH] = self.writer.position, self.writer.next_seq, epoch
+        pen[P_POSITION], pen[P_SEQ], pen[P_EPOCH] = self.writer.position, self.writer.next_seq, tail.epoch
         pen[P_TIME] = self.state.registers[R_TIME]
         self._tick_buffer = np.zeros(TICK_BYTES, np.uint8)
         self.wiring = Wiring(
@@ -377,4 +374,3 @@ class Shard:
         self._bell.ring()
         self._thread.join()
         self.flusher.stop()
-

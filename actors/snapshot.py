@@ -6,16 +6,22 @@ from the rows. Its hash is over exactly what it holds, and is checked before it 
 
 from __future__ import annotations
 
+import os
 import zlib
+from pathlib import Path
 from typing import Final
 
+import msgspec
 import numpy as np
 
 from actors.tables import (
     R_ACCOUNTS,
+    R_EPOCH,
     R_INSTRUMENTS,
     R_ORDERS,
+    R_POSITION,
     R_POSITIONS,
+    R_SEQ,
     Array,
     State,
     index_put,
@@ -44,6 +50,17 @@ _COUNTED: Final = {
 }
 
 
+class Snapshot(msgspec.Struct, frozen=True):
+    """State after the record `seq`; the log goes on at `log_position`."""
+
+    epoch: int
+    seq: int
+    log_position: int
+    state_hash: str
+    version: int
+    blobs: dict[str, bytes]
+
+
 class SnapshotError(ValueError):
     """A snapshot that can't be used. The text says why; an older one, or the log from its beginning, can."""
 
@@ -66,13 +83,48 @@ def state_hash(state: State) -> str:
     return f"{high & 0xFFFFFFFF:08x}{low & 0xFFFFFFFF:08x}"
 
 
-def take(state: State) -> dict[str, bytes]:
-    """The blobs of a state that nobody writes meanwhile, compressed."""
-    return {name: zlib.compress(part.tobytes(), 1) for name, part in rows_in_use(state).items()}
+def take(state: State) -> Snapshot:
+    """Of a state that nobody writes meanwhile."""
+    registers = state.registers
+    return Snapshot(
+        epoch=int(registers[R_EPOCH]),
+        seq=int(registers[R_SEQ]),
+        log_position=int(registers[R_POSITION]),
+        state_hash=state_hash(state),
+        version=SNAPSHOT_VERSION,
+        blobs={name: zlib.compress(part.tobytes(), 1) for name, part in rows_in_use(state).items()},
+    )
 
 
-def restore(blobs: dict[str, bytes], expected_hash: str, state: State) -> None:
-    """Fill an empty state from a snapshot's blobs. Raises SnapshotError, and then the state must not be used."""
+def write_file(path: Path, snapshot: Snapshot) -> None:
+    """Store it whole or not at all, on disk when this returns."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(".new")
+    with temporary.open("wb") as file:
+        file.write(msgspec.msgpack.encode(snapshot))
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.rename(path)
+
+
+def read_file(path: Path) -> Snapshot | None:
+    """What `write_file` stored; None when there is none. Raises SnapshotError."""
+    try:
+        return msgspec.msgpack.decode(path.read_bytes(), type=Snapshot)
+    except FileNotFoundError:
+        return None
+    except msgspec.MsgspecError as error:
+        raise SnapshotError(f"{path} is no snapshot: {error}") from None
+
+
+def restore(snapshot: Snapshot, state: State) -> None:
+    """Fill an empty state. Raises SnapshotError, and then the state must not be used."""
+    if snapshot.version != SNAPSHOT_VERSION:
+        raise SnapshotError(
+            f"the snapshot has version {snapshot.version}, this program {SNAPSHOT_VERSION}; "
+            "start the program that wrote it, or recover from the log's beginning"
+        )
+    blobs = snapshot.blobs
     _fill(state.registers, blobs, "registers")
     for name, register in _COUNTED.items():
         rows = getattr(state, name)
@@ -81,8 +133,8 @@ def restore(blobs: dict[str, bytes], expected_hash: str, state: State) -> None:
             raise SnapshotError(f"the snapshot has {count} rows of {name}; the table holds {len(rows)}")
         _fill(rows[:count], blobs, name)
     found = state_hash(state)
-    if found != expected_hash:
-        raise SnapshotError(f"the snapshot's hash is {found}, it says {expected_hash}: it is damaged")
+    if found != snapshot.state_hash:
+        raise SnapshotError(f"the snapshot's hash is {found}, it says {snapshot.state_hash}: it is damaged")
     build_indexes(state)
 
 

@@ -180,7 +180,9 @@ class StateView:
         self._segment = Segment.attach(state_path(self._run_dir), LAYOUT, VERSION, writable=False)
         memory = self._segment.memory
         self._retired = np.frombuffer(memory, np.int64, 1, RETIRED)
-        capacity = Capacity(*(int(n) for n in np.frombuffer(memory, np.int64, len(Capacity._fields), CAPACITIES)))
+        capacity = Capacity(
+            *(int(n) for n in np.frombuffer(memory, np.int64, len(Capacity._fields), CAPACITIES))
+        )
         self._state = map_state(memory, capacity, TABLES)
 
     @property
@@ -304,9 +306,9 @@ class StateView:
         if found["cancel_pending"] and not is_terminal(status):
             status = int(OrdStatus.PENDING_CANCEL)
         text = self.state.order_texts[row].tobytes()[: found["text_length"]].decode("ascii", "replace")
-        given = {"ord_status": status, "leaves_qty_e8": leaves, "client_order_id": text}
-        values = [given[f] if f in given else int(found[f]) for f in OrderView.__struct_fields__]
-        return OrderView(*values), int(found["previous_row"]), int(found["previous_order_id"])
+        given: dict[str, Any] = {"ord_status": status, "leaves_qty_e8": leaves, "client_order_id": text}
+        values: dict[str, Any] = {f: int(found[f]) for f in OrderView.__struct_fields__ if f not in given}
+        return OrderView(**values, **given), int(found["previous_row"]), int(found["previous_order_id"])
 
     def state_hash(self) -> str:
         """The hash of the state now. While orders flow it is of no single moment."""

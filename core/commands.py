@@ -26,9 +26,10 @@ class _Packer:
 
     def __init__(self, layout: np.dtype[np.void]) -> None:
         self.names = layout.names or ()
+        placed = layout.fields or {}
         codes, at = ["<"], 0
         for name in self.names:
-            field, offset = layout.fields[name][:2]
+            field, offset = placed[name][:2]
             code = f"{field.itemsize}s" if field.kind == "S" else _CODES[field.str.lstrip("<|")]
             codes.append(f"{offset - at}x{code}")
             at = offset + field.itemsize
@@ -124,7 +125,12 @@ def venue_report(
 
 
 def open_account(
-    *, request_id: int, number: str, max_order_qty_e8: int, max_order_notional_e6: int, max_position_qty_e8: int
+    *,
+    request_id: int,
+    number: str,
+    max_order_qty_e8: int,
+    max_order_notional_e6: int,
+    max_position_qty_e8: int,
 ) -> bytes:
     return _encode(
         CommandKind.OPEN_ACCOUNT,

@@ -56,9 +56,8 @@ def decode(seq: int, time_ns: int, payload: bytes) -> Event:
     """The event in a log record's payload (EVENT_BYTES, then text_length bytes of text)."""
     row = np.frombuffer(payload, dtype=EVENT, count=1)[0]
     text = payload[EVENT_BYTES : EVENT_BYTES + int(row["text_length"])].decode("ascii")
-    return Event(
-        seq, time_ns, *(int(row[name]) for name in Event.__struct_fields__[2:-1]), text
-    )
+    values = {name: int(row[name]) for name in Event.__struct_fields__[2:-1]}
+    return Event(seq=seq, time_ns=time_ns, text=text, **values)
 
 
 _STATUS_WORDS: Final = {int(s): s.name.lower() for s in OrdStatus}

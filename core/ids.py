@@ -48,7 +48,10 @@ def number_of(uuid: UUID | str, shard: int = 0) -> int:
     except ValueError:
         raise IdError(f"{uuid!r} is not a UUID") from None
     number = value & ((1 << 62) - 1)
-    if value >> 80 not in (_ORDER, _EXECUTION, _ACCOUNT, _INSTRUMENT) or _uuid(value >> 80, shard, number).int != value:
+    if (
+        value >> 80 not in (_ORDER, _EXECUTION, _ACCOUNT, _INSTRUMENT)
+        or _uuid(value >> 80, shard, number).int != value
+    ):
         raise IdError(f"{uuid} was not given out by this shard")
     return number
 

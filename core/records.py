@@ -133,11 +133,12 @@ def _command(fields: list[tuple[str, str]]) -> np.dtype[np.void]:
     layout = np.dtype([*_HEAD, *fields], align=True)
     assert layout.itemsize <= FIELDS_BYTES, f"{layout.itemsize} bytes of fields; a command has {FIELDS_BYTES}"
     names = layout.names or ()
+    placed = layout.fields or {}
     return np.dtype(
         {
             "names": [*names, "text"],
             "formats": [*(layout[name] for name in names), f"S{TEXT_BYTES_MAX}"],
-            "offsets": [*(layout.fields[name][1] for name in names), FIELDS_BYTES],
+            "offsets": [*(placed[name][1] for name in names), FIELDS_BYTES],
             "itemsize": COMMAND_BYTES,
         }
     )

@@ -11,13 +11,16 @@ import platform
 from typing import Any, Final
 
 import llvmlite.binding
+import numba.extending
 import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core.types import ExternalFunction
-from numba.extending import intrinsic
 
 from shared_mem.jit import jit
+
+# The checker sees what a compiled function calls, not the typing function that numba is given.
+intrinsic: Any = numba.extending.intrinsic
 
 _I8: Final = ir.IntType(8)
 _I16: Final = ir.IntType(16)
@@ -128,7 +131,9 @@ def pause(typing_context: Any) -> Any:
             function = builder.module.declare_intrinsic("llvm.x86.sse2.pause", (), ir.FunctionType(_VOID, []))
             builder.call(function, [])
         elif ARM:
-            function = builder.module.declare_intrinsic("llvm.aarch64.hint", (), ir.FunctionType(_VOID, [_I32]))
+            function = builder.module.declare_intrinsic(
+                "llvm.aarch64.hint", (), ir.FunctionType(_VOID, [_I32])
+            )
             builder.call(function, [ir.Constant(_I32, 1)])
         return context.get_dummy_value()
 
@@ -197,7 +202,7 @@ def copy_bytes(typing_context: Any, target: Any, source: Any, length: Any) -> An
 @intrinsic
 def multiply_wide(typing_context: Any, a: Any, b: Any) -> Any:
     """The 128-bit product of two int64 as (high, low); low is a bit pattern, high carries the sign."""
-    pair = types.UniTuple(types.int64, 2)
+    pair: Any = types.Tuple((types.int64, types.int64))
 
     def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         product = builder.mul(builder.sext(args[0], _I128), builder.sext(args[1], _I128))
@@ -267,11 +272,11 @@ def _as_pointer(typing_context: Any, address: Any) -> Any:
     return types.voidptr(types.int64), emit
 
 
-_libc_write = ExternalFunction("write", types.int64(types.int32, types.voidptr, types.uint64))
-_libc_read = ExternalFunction("read", types.int64(types.int32, types.voidptr, types.uint64))
-_libc_poll = ExternalFunction("poll", types.int32(types.voidptr, types.uint64, types.int32))
-_libc_clock_gettime = ExternalFunction("clock_gettime", types.int32(types.int32, types.voidptr))
-_libc_sched_yield = ExternalFunction("sched_yield", types.int32())
+_libc_write: Any = ExternalFunction("write", types.int64(types.int32, types.voidptr, types.uint64))
+_libc_read: Any = ExternalFunction("read", types.int64(types.int32, types.voidptr, types.uint64))
+_libc_poll: Any = ExternalFunction("poll", types.int32(types.voidptr, types.uint64, types.int32))
+_libc_clock_gettime: Any = ExternalFunction("clock_gettime", types.int32(types.int32, types.voidptr))
+_libc_sched_yield: Any = ExternalFunction("sched_yield", types.int32())
 
 CLOCK_REALTIME: Final = 0
 CLOCK_MONOTONIC: Final = 1

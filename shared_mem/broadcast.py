@@ -73,14 +73,16 @@ class Broadcast:
         self.address = segment.address
         self.slot_bytes = int.from_bytes(segment.view[SLOT_BYTES : SLOT_BYTES + 8], "little")
         self._staging = np.zeros(self.slot_bytes, np.uint8)
-        self._staged = memoryview(self._staging)
+        self._staged = self._staging.data
         self._staging_address = int(self._staging.ctypes.data)
 
     @classmethod
     def create(cls, path: Path, slot_bytes: int, capacity: int) -> Broadcast:
         """capacity: a power of two, in records. What an earlier producer left goes on being numbered."""
         if capacity < 2 or capacity & (capacity - 1) or slot_bytes % 8:
-            raise ValueError(f"capacity {capacity} must be a power of two, slot_bytes {slot_bytes} a multiple of 8")
+            raise ValueError(
+                f"capacity {capacity} must be a power of two, slot_bytes {slot_bytes} a multiple of 8"
+            )
         size = SLOTS + (slot_bytes + STAMP_BYTES) * capacity
         segment = Segment.create(path, size, LAYOUT, VERSION)
         segment.view[SLOT_BYTES : SLOT_BYTES + 8] = slot_bytes.to_bytes(8, "little")

@@ -12,10 +12,11 @@ import hashlib
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 import llvmlite.binding
 import numba
+from numba.core import config as _numba_config
 
 _ROOT: Final = Path(__file__).resolve().parent.parent
 _GROUND: Final = ("shared_mem", "core", "actors")
@@ -51,10 +52,11 @@ def cache_dir() -> Path:
 
 
 CACHE_DIR: Final = cache_dir()
-numba.config.CACHE_DIR = str(CACHE_DIR)
+_settings: Any = _numba_config
+_settings.CACHE_DIR = str(CACHE_DIR)
 
 
 def jit(function: F) -> F:
     """Compile `function` to machine code: no interpreter, no GIL, integer division as in C."""
-    compiled: F = numba.njit(cache=True, nogil=True, error_model="numpy")(function)
-    return compiled
+    compiled: Any = numba.njit(cache=True, nogil=True, error_model="numpy")(function)
+    return cast(F, compiled)

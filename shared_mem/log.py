@@ -36,9 +36,9 @@ from shared_mem.atomics import (
     store_u16,
     store_u32,
 )
-from shared_mem.bell import AWAKE, clear_flag, drain, open_fifo, park_flag, ring_if_parked
+from shared_mem.bell import clear_flag, drain, open_fifo, park_flag, ring_if_parked
 from shared_mem.jit import jit
-from shared_mem.segment import HEADER_BYTES, Segment, SegmentError
+from shared_mem.segment import HEADER_BYTES, Segment
 
 LAYOUT: Final = "log"
 VERSION: Final = 1
@@ -412,17 +412,3 @@ class LogReader:
         clear_flag(self._flag)
         self._close_file()
         os.close(self._fd)
-
-
-__all__ = [
-    "AWAKE",
-    "CursorInvalid",
-    "Gate",
-    "LogCorrupt",
-    "LogError",
-    "LogReader",
-    "Reader",
-    "Record",
-    "SegmentError",
-    "Tail",
-]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import secrets
+import select
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +19,7 @@ from typing import Final
 import numpy as np
 
 from shared_mem import log
-from shared_mem.bell import open_fifo
+from shared_mem.bell import clear_flag, drain, open_fifo, park_flag
 from shared_mem.log import (
     BELL_STRIDE,
     BELLS,
@@ -65,18 +66,25 @@ class LogWriter:
 
     @classmethod
     def open(
-        cls, log_dir: Path, run_dir: Path, shard: int, *, segment_bytes: int = log.SEGMENT_BYTES
+        cls,
+        log_dir: Path,
+        run_dir: Path,
+        shard: int,
+        *,
+        epoch: int = 0,
+        segment_bytes: int = log.SEGMENT_BYTES,
     ) -> LogWriter:
         """Go on where the log ends: in the tail when it is still in memory, else at the end of the files.
 
-        Each opening is an epoch of its own: one more than the log's last. Raises LogCorrupt or LogError.
+        Each opening is an epoch of its own: `epoch`, or one more than the log's last when that is higher.
+        Raises LogCorrupt or LogError.
         """
         log_dir.mkdir(parents=True, exist_ok=True)
         log_id = _log_id(log_dir)
         tail = _living_tail(run_dir, log_id, segment_bytes)
         if tail is None:
             tail = _tail_from_files(log_dir, run_dir, log_id, shard, segment_bytes)
-        tail.set_word(EPOCH, tail.epoch + 1)
+        tail.set_word(EPOCH, max(tail.epoch + 1, epoch))
         return cls(log_dir, run_dir, tail)
 
     @property
@@ -143,7 +151,9 @@ def recover_end(log_dir: Path, segment_bytes: int) -> tuple[int, int, int]:
     position, seq, epoch = (numbers[0] * segment_bytes if numbers else 0), 0, 0
     for index, number in enumerate(numbers):
         if number != numbers[0] + index:
-            raise LogCorrupt(f"{segment_path(log_dir, numbers[0] + index)} is missing; restore it from a copy")
+            raise LogCorrupt(
+                f"{segment_path(log_dir, numbers[0] + index)} is missing; restore it from a copy"
+            )
         path = segment_path(log_dir, number)
         data = np.fromfile(path, dtype=np.uint8)
         size = len(data) - len(data) % 8
@@ -198,15 +208,13 @@ class Flusher(threading.Thread):
         self.flushes = 0
 
     def run(self) -> None:
-        import select
-
         while not self._stopping.is_set():
             if self.flush() == 0:
-                log.park_flag(self._flag, int(Gate.WRITTEN))
+                park_flag(self._flag, int(Gate.WRITTEN))
                 if self._tail.written == self._tail.synced or self.disk_full:
                     select.select([self._fd], [], [], FLUSH_POLL_S)
-                log.clear_flag(self._flag)
-                log.drain(self._fd)
+                clear_flag(self._flag)
+                drain(self._fd)
         self.flush()
 
     def stop(self) -> None:
@@ -238,7 +246,9 @@ class Flusher(threading.Thread):
             try:
                 os.fdatasync(fd)
             except OSError as error:
-                self._die(f"fdatasync of the log failed: {error}. Nothing after position {start} is acknowledged.")
+                self._die(
+                    f"fdatasync of the log failed: {error}. Nothing after position {start} is acknowledged."
+                )
         self.disk_full = False
         tail.set_word(SYNCED_SEQ, seq)
         tail.set_word(SYNCED, end)

@@ -117,7 +117,9 @@ class Ring:
         segment.view[SLOT_BYTES : SLOT_BYTES + 8] = slot_bytes.to_bytes(8, "little")
         segment.view[MASK : MASK + 8] = (capacity - 1).to_bytes(8, "little")
         if not any(segment.view[RING_ID : RING_ID + 8]):
-            segment.view[RING_ID : RING_ID + 8] = (1 + secrets.randbits(RING_ID_BITS - 1)).to_bytes(8, "little")
+            segment.view[RING_ID : RING_ID + 8] = (1 + secrets.randbits(RING_ID_BITS - 1)).to_bytes(
+                8, "little"
+            )
         return cls(segment, bell)
 
     @classmethod

@@ -1,0 +1,150 @@
+"""The role `shard`: recovers the actors' state, defines what the first start needs, and runs the loop.
+
+Always holds: it is ready only once it is recovered and its accounts and instruments stand. Postgres may be away:
+then the local copy of the newest snapshot is used, or the log from its beginning.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from actors.shard import Lane, Shard
+from actors.snapshot import Snapshot, SnapshotError, read_file
+from actors.view import StateView
+from app.config import Config
+from core import commands, units
+from marketdata.instruments import InstrumentDefinition, definitions
+from services import database
+from services.snapshot_store import SnapshotStore
+
+_log = logging.getLogger("tradewind.shard")
+
+DEMO_ACCOUNT: Final = "TW000001"
+DEMO_CASH_E6: Final = units.cash_e6("1000000")
+DEMO_MAX_ORDER_QTY_E8: Final = units.qty_e8("10000")
+DEMO_MAX_ORDER_NOTIONAL_E6: Final = units.cash_e6("500000")
+DEMO_MAX_POSITION_QTY_E8: Final = units.qty_e8("50000")
+
+# How long the bootstrap may take until the loop has answered: it takes milliseconds.
+BOOTSTRAP_TIMEOUT_S: Final = 10.0
+
+
+class BootstrapFailed(RuntimeError):
+    pass
+
+
+def snapshot_path(config: Config) -> Path:
+    """The local copy of the newest snapshot."""
+    return config.data_dir / "snapshots" / f"shard-{config.shard}.snapshot"
+
+
+async def _stored(config: Config) -> Snapshot | None:
+    found = await SnapshotStore(config.postgres_url).newest(config.shard)
+    if found is None:
+        return None
+    return Snapshot(
+        found.epoch, found.seq, found.log_position, found.state_hash, found.layout_version, found.blobs
+    )
+
+
+def claim_epoch(config: Config) -> int:
+    """This owner's epoch from Postgres; 0 when that is away, and the log alone counts the owners."""
+    owner = f"{socket.gethostname()}:{os.getpid()}"
+    try:
+        return asyncio.run(SnapshotStore(config.postgres_url).claim_epoch(config.shard, owner))
+    except database.POSTGRES_TROUBLE as error:
+        _log.warning("Postgres is away (%s): no epoch was claimed there", error)
+        return 0
+
+
+def newest_snapshot(config: Config) -> Snapshot | None:
+    """The newest one that the local file or Postgres has; None: the log is replayed from its beginning."""
+    candidates = []
+    try:
+        candidates.append(read_file(snapshot_path(config)))
+    except SnapshotError as error:
+        _log.warning("%s", error)
+    try:
+        candidates.append(asyncio.run(_stored(config)))
+    except database.POSTGRES_TROUBLE as error:
+        _log.warning("Postgres is away (%s): recovering from the local snapshot and the log", error)
+    found = [snapshot for snapshot in candidates if snapshot is not None]
+    return max(found, key=lambda snapshot: (snapshot.epoch, snapshot.seq), default=None)
+
+
+def _differs(view: StateView, definition: InstrumentDefinition) -> bool:
+    found = view.instrument_by_symbol(definition.symbol)
+    if found is None:
+        return True
+    names = ("tick_e8", "lot_e8", "max_order_qty_e8", "collar_bps", "quote_age_ms_max")
+    return any(getattr(found, name) != getattr(definition, name) for name in names)
+
+
+def _bootstrap(config: Config, shard: Shard) -> None:
+    """Define what is not there: instruments of the market data, and on the first start the demo account."""
+    view = StateView.attach(config.run_dir)
+    admin = shard.lanes[Lane.ADMIN]
+    request = time.time_ns()
+    wanted: list[bytes] = []
+    for d in definitions(config.replay):
+        if _differs(view, d):
+            wanted.append(
+                commands.define_instrument(
+                    request_id=request,
+                    symbol=d.symbol,
+                    tick_e8=d.tick_e8,
+                    lot_e8=d.lot_e8,
+                    max_order_qty_e8=d.max_order_qty_e8,
+                    collar_bps=d.collar_bps,
+                    quote_age_ms_max=d.quote_age_ms_max,
+                )
+            )
+    if view.account_by_text(DEMO_ACCOUNT) is None:
+        wanted.append(
+            commands.open_account(
+                request_id=request,
+                number=DEMO_ACCOUNT,
+                max_order_qty_e8=DEMO_MAX_ORDER_QTY_E8,
+                max_order_notional_e6=DEMO_MAX_ORDER_NOTIONAL_E6,
+                max_position_qty_e8=DEMO_MAX_POSITION_QTY_E8,
+            )
+        )
+        number = len(view.accounts()) + 1
+        wanted.append(
+            commands.deposit(
+                request_id=request, account=number, amount_e6=DEMO_CASH_E6, reference="opening deposit"
+            )
+        )
+    deadline = time.monotonic() + BOOTSTRAP_TIMEOUT_S
+    target = shard.writer.next_seq + len(wanted)
+    for command in wanted:
+        while not admin.try_push(command):
+            time.sleep(0.001)
+    while len(admin) or view.seq < target - 1:
+        if time.monotonic() > deadline:
+            raise BootstrapFailed(f"the shard did not take {len(admin)} of {len(wanted)} opening commands")
+        time.sleep(0.001)
+
+
+def main(config: Config, ready: Callable[[], None]) -> None:
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
+    shard = Shard(config.log_dir, config.run_dir, config.shard)
+    found = shard.recover(newest_snapshot(config), epoch=claim_epoch(config))
+    _log.info(
+        "recovered to seq %d: snapshot at %d and %d commands; state %s",
+        found.seq, found.snapshot_seq, found.commands_replayed, found.state_hash,
+    )  # fmt: skip
+    shard.start()
+    _bootstrap(config, shard)
+    ready()
+    signal.sigwait({signal.SIGTERM, signal.SIGINT})
+    shard.stop()
+    _log.info("stopped at seq %d", shard.writer.next_seq - 1)

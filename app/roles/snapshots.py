@@ -1,0 +1,114 @@
+"""The role `snapshots`: a replica that follows the log, proves each step, and stores snapshots.
+
+Always holds: it applies only what is synced, so that no snapshot is ever ahead of the log on disk; it never stops
+the shard. A replica that diverges ends with its place named: the shard's state is then not what its log says.
+Postgres away: the local file still gets its snapshot.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import time
+from collections.abc import Callable
+from typing import Final
+
+from actors.replay import Replica
+from actors.snapshot import Snapshot, restore, take, write_file
+from actors.tables import R_COMMANDS, Capacity
+from app.config import Config
+from app.roles.shard import newest_snapshot, snapshot_path
+from services import database
+from services.snapshot_store import SnapshotStore, StaleEpoch
+from shared_mem.log import Gate, LogReader, Reader, Tail
+
+_log = logging.getLogger("tradewind.snapshots")
+
+# A snapshot after so many commands bounds the replay at a start to about a tenth of a second; and after so long
+# when there were any at all, so that a quiet day's log can be let go.
+SNAPSHOT_COMMANDS: Final = 50_000
+SNAPSHOT_S: Final = 60.0
+# How often it looks when nothing wakes it.
+POLL_S: Final = 0.25
+
+
+class _Stop(Exception):
+    pass
+
+
+def _raise_stop(number: int, frame: object) -> None:
+    raise _Stop
+
+
+async def _store(config: Config, snapshot: Snapshot) -> None:
+    await SnapshotStore(config.postgres_url).save(
+        shard=config.shard,
+        epoch=snapshot.epoch,
+        seq=snapshot.seq,
+        log_position=snapshot.log_position,
+        state_hash=snapshot.state_hash,
+        layout_version=snapshot.version,
+        blobs=snapshot.blobs,
+    )
+
+
+class Snapshots:
+    """The replica, and when it was last stored."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self.replica = Replica(Capacity(), Tail.attach(config.run_dir).segment_bytes)
+        snapshot = newest_snapshot(config)
+        if snapshot is not None:
+            restore(snapshot, self.replica.state)
+        self._reader = LogReader(
+            config.log_dir, config.run_dir, Reader.SNAPSHOTS, self.replica.position, Gate.SYNCED
+        )
+        self._stored = self._commands()
+        self._stored_at = time.monotonic()
+
+    def _commands(self) -> int:
+        return int(self.replica.state.registers[R_COMMANDS])
+
+    def step(self) -> None:
+        """Follow; store when it is time."""
+        self.replica.follow(self._reader)
+        new = self._commands() - self._stored
+        if new >= SNAPSHOT_COMMANDS or (new and time.monotonic() - self._stored_at >= SNAPSHOT_S):
+            self.store()
+
+    def store(self) -> None:
+        """Store the state as it is, locally and in Postgres, unless it is stored already."""
+        if self._commands() == self._stored:
+            return
+        snapshot = take(self.replica.state)
+        write_file(snapshot_path(self._config), snapshot)
+        try:
+            asyncio.run(_store(self._config, snapshot))
+        except StaleEpoch:
+            raise
+        except database.POSTGRES_TROUBLE as error:
+            _log.warning(
+                "Postgres is away (%s): the snapshot at seq %d is in the local file", error, snapshot.seq
+            )
+        self._stored, self._stored_at = self._commands(), time.monotonic()
+        _log.info("snapshot at seq %d, state %s", snapshot.seq, snapshot.state_hash)
+
+
+def main(config: Config, ready: Callable[[], None]) -> None:
+    snapshots = Snapshots(config)
+    snapshots.step()
+    ready()
+    signal.signal(signal.SIGTERM, _raise_stop)
+    signal.signal(signal.SIGINT, _raise_stop)
+    try:
+        while True:
+            time.sleep(POLL_S)  # cheaper than a wake-up for each sync of the log
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
+            snapshots.step()
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM, signal.SIGINT})
+    except _Stop:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        snapshots.step()
+        snapshots.store()
