@@ -156,7 +156,7 @@ class Framer:
                 del self._buffer[:end]
                 return frame
             self.garbled += 1
-            self._skip()
+            self._skip(-end)
         return None
 
     def rest(self) -> bytes:
@@ -167,14 +167,16 @@ class Framer:
         """Whether the buffer begins as a message does, after dropping what does not."""
         if self._buffer and not _BEGIN.startswith(self._buffer[: len(_BEGIN)]):
             self.garbled += 1
-            self._skip()
+            self._skip(0)
         return len(self._buffer) >= len(_BEGIN)
 
-    def _skip(self) -> None:
-        """Drops the buffer's first byte and all up to the next possible beginning: 8=FIX after SOH."""
-        at = self._buffer.find(SOH + _BEGIN, 1)
-        if at >= 0:
-            del self._buffer[: at + 1]
+    def _skip(self, end: int) -> None:
+        """Drops all up to the next possible beginning: 8=FIX after SOH, or at `end`, where BodyLength says."""
+        at = self._buffer.find(SOH + _BEGIN) + 1
+        if end > 0 and self._buffer.startswith(_BEGIN, end) and (at == 0 or end < at):
+            at = end
+        if at > 0:
+            del self._buffer[:at]
             return
         # A beginning may be cut by the end of the read: keep as much of the tail as may be one.
         cut = SOH + _BEGIN
@@ -185,8 +187,8 @@ class Framer:
         self._buffer.clear()
 
     def _end_of_frame(self) -> int | None:
-        """Length of the frame at the buffer's start; None when it is not all there yet; -1 when it is
-        garbled."""
+        """Length of the frame at the buffer's start; None when it is not all there yet; negative when it is
+        garbled: minus the length that it claims, or -1."""
         buffer = self._buffer
         soh = buffer.find(SOH, 0, _HEAD_BYTES_MAX)
         length_end = buffer.find(SOH, soh + 1, _HEAD_BYTES_MAX) if soh >= 0 else -1
@@ -203,5 +205,5 @@ class Framer:
             return None
         trailer = b"10=%03d\x01" % (sum(memoryview(buffer)[:body_end]) & 255)
         if buffer[body_end - 1] != SOH[0] or buffer[body_end:end] != trailer:
-            return -1
+            return -end
         return end

@@ -523,10 +523,9 @@ class Session:
         self.send(MsgType.ResendRequest, [(Tag.BeginSeqNo, str(self.next_in)), (Tag.EndSeqNo, "0")], now_ns)
 
     def _close_gap(self, now_ns: int) -> None:
-        if self._gap is None or self.next_in <= self._gap.end or self.state is not State.ACTIVE:
-            return
-        self._gap = None
-        if not self._queued and self._queue_overflowed:
+        if self._gap is not None and self.next_in > self._gap.end:
+            self._gap = None
+        if self._gap is None and self._queue_overflowed and not self._queued and self.state is State.ACTIVE:
             self._queue_overflowed = False
             self._ask(self.next_in, 1, now_ns)
 

@@ -36,9 +36,7 @@ def main(config: Config, ready: Callable[[], None]) -> None:
 
 
 async def _serve(config: Config, ready: Callable[[], None]) -> None:
-    while (attached := _attach(config)) is None:
-        await asyncio.sleep(LOOK_S)
-    reports, view = attached
+    reports, view = await _attached(config)
     router = OrderRouter(config.shard, reports, lambda n: _symbol(view, n), lambda n: _account(view, n))
     initiator = Initiator(
         config.data_dir / "fix" / "venue",
@@ -74,13 +72,14 @@ async def _serve(config: Config, ready: Callable[[], None]) -> None:
         reader.close()
 
 
-def _attach(config: Config) -> tuple[Ring, StateView] | None:
-    try:
-        view = StateView.attach(config.run_dir)
-        bell = Bell.attach(config.run_dir / "bell.shard")
-        return Ring.attach(config.run_dir / "reports.venue", bell=bell), view
-    except SegmentMissing:
-        return None
+async def _attached(config: Config) -> tuple[Ring, StateView]:
+    while True:
+        try:
+            view = StateView.attach(config.run_dir)
+            bell = Bell.attach(config.run_dir / "bell.shard")
+            return Ring.attach(config.run_dir / "reports.venue", bell=bell), view
+        except SegmentMissing:
+            await asyncio.sleep(LOOK_S)
 
 
 def _symbol(view: StateView, number: int) -> str:

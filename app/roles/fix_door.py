@@ -1,6 +1,6 @@
 """The process `fix-door`: the port for FIX clients.
 
-It serves once the shard is there, the credentials are, and it has read the log to its end.
+It serves once the shard is there and it has read the log to its end.
 """
 
 from __future__ import annotations
@@ -34,9 +34,7 @@ def main(config: Config, ready: Callable[[], None]) -> None:
 
 
 async def _serve(config: Config, ready: Callable[[], None]) -> None:
-    while (attached := _attach(config)) is None or not config.credentials_path.exists():
-        await asyncio.sleep(LOOK_S)
-    orders, cancels, view = attached
+    orders, cancels, view = await _attached(config)
 
     def account_number(text: str) -> int | None:
         account = view.account_by_text(text)
@@ -69,14 +67,15 @@ async def _serve(config: Config, ready: Callable[[], None]) -> None:
         reader.close()
 
 
-def _attach(config: Config) -> tuple[Ring, Ring, StateView] | None:
-    try:
-        view = StateView.attach(config.run_dir)
-        bell = Bell.attach(config.run_dir / "bell.shard")
-        orders = Ring.attach(config.run_dir / "orders.fix_door", bell=bell)
-        return orders, Ring.attach(config.run_dir / "cancels.fix_door", bell=bell), view
-    except SegmentMissing:
-        return None
+async def _attached(config: Config) -> tuple[Ring, Ring, StateView]:
+    while True:
+        try:
+            view = StateView.attach(config.run_dir)
+            bell = Bell.attach(config.run_dir / "bell.shard")
+            orders = Ring.attach(config.run_dir / "orders.fix_door", bell=bell)
+            return orders, Ring.attach(config.run_dir / "cancels.fix_door", bell=bell), view
+        except SegmentMissing:
+            await asyncio.sleep(LOOK_S)
 
 
 async def _catch_up(door: FixDoor, reader: LogReader, orders: Ring) -> None:
