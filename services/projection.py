@@ -1,0 +1,126 @@
+"""What a run of updates leaves in the tables: pure, updates in, rows out.
+
+Every update carries the state after it, so that a row is made of the last update about it. Nothing is added
+up here, and nothing can drift.
+"""
+
+from __future__ import annotations
+
+from core.rejects import Reject
+from services.schemas import AccountUpdate, CashUpdate, InstrumentUpdate, OrderUpdate, Update
+from services.upsert import Row
+
+
+class Batch:
+    """The rows that a run of updates leaves, each under its key: a later update about the same thing replaces
+    it."""
+
+    def __init__(self) -> None:
+        self.accounts: dict[int, Row] = {}
+        self.instruments: dict[int, Row] = {}
+        self.orders: dict[int, Row] = {}
+        self.executions: dict[int, Row] = {}
+        self.positions: dict[tuple[int, int], Row] = {}
+        self.cash: dict[int, Row] = {}
+
+    def add(self, update: Update) -> None:
+        match update:
+            case OrderUpdate():
+                self._add_order(update)
+            case CashUpdate() if update.account:
+                self._add_cash(update)
+            case AccountUpdate() if not update.reject_code:
+                self.accounts[update.account_id] = {
+                    "shard": update.shard,
+                    "account_id": update.account_id,
+                    "account": update.account,
+                    "state": update.state,
+                    "seq": update.seq,
+                    "updated_ns": update.time_ns,
+                }
+                self._add_cash(update)
+            case InstrumentUpdate() if not update.reject_code:
+                self.instruments[update.instrument_id] = {
+                    "shard": update.shard,
+                    "instrument_id": update.instrument_id,
+                    "symbol": update.symbol,
+                    "state": update.state,
+                    "tick_size": update.tick_size,
+                    "lot_size": update.lot_size,
+                    "seq": update.seq,
+                    "updated_ns": update.time_ns,
+                }
+
+    def _add_order(self, update: OrderUpdate) -> None:
+        if update.order_id is None or not update.account or update.reject_code == Reject.ACCOUNT_UNKNOWN:
+            return  # nothing came to be, and nothing changed
+        before = self.orders.get(update.order_number)
+        # A refused cancel's reject is not the order's, and leaves the one that the order may have.
+        rejected = update.exec_type == "rejected"
+        self.orders[update.order_number] = {
+            "shard": update.shard,
+            "order_number": update.order_number,
+            "order_id": update.order_id,
+            "client_order_id": update.client_order_id,
+            "account_id": update.account_id,
+            "account": update.account,
+            "instrument_id": update.instrument_id,
+            "symbol": update.symbol,
+            "side": update.side,
+            "ord_type": update.ord_type,
+            "tif": update.tif,
+            "ord_status": update.ord_status,
+            "qty": update.qty,
+            "price": update.price,
+            "route_price": update.route_price,
+            "cum_qty": update.cum_qty,
+            "leaves_qty": update.leaves_qty,
+            "avg_px": update.avg_px,
+            "cum_notional": update.cum_notional,
+            "reject_code": update.reject_code if rejected else before and before["reject_code"],
+            "reject_message": update.reject_message if rejected else before and before["reject_message"],
+            "seq": update.seq,
+            "created_ns": before["created_ns"] if before else update.time_ns,
+            "updated_ns": update.time_ns,
+        }
+        self._add_cash(update)
+        if update.exec_type == "trade":
+            self.positions[update.account_id, update.instrument_id] = {
+                "shard": update.shard,
+                "account_id": update.account_id,
+                "instrument_id": update.instrument_id,
+                "account": update.account,
+                "symbol": update.symbol,
+                "qty": update.position_qty,
+                "cost": update.position_cost,
+                "realized": update.realized,
+                "seq": update.seq,
+                "updated_ns": update.time_ns,
+            }
+            self.executions[update.seq] = {
+                "shard": update.shard,
+                "seq": update.seq,
+                "execution_id": update.execution_id,
+                "order_number": update.order_number,
+                "account_id": update.account_id,
+                "account": update.account,
+                "instrument_id": update.instrument_id,
+                "symbol": update.symbol,
+                "side": update.side,
+                "last_qty": update.last_qty,
+                "last_px": update.last_px,
+                "cum_qty": update.cum_qty,
+                "leaves_qty": update.leaves_qty,
+                "time_ns": update.time_ns,
+            }
+
+    def _add_cash(self, update: OrderUpdate | CashUpdate | AccountUpdate) -> None:
+        self.cash[update.account_id] = {
+            "shard": update.shard,
+            "account_id": update.account_id,
+            "account": update.account,
+            "cash": update.cash,
+            "reserved": update.reserved,
+            "seq": update.seq,
+            "updated_ns": update.time_ns,
+        }

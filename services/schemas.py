@@ -1,0 +1,268 @@
+"""What goes over NATS: four kinds of update, declared once, with the subjects they travel on.
+
+Always holds here: money, prices and quantities are exact decimal text, never JSON numbers, which many readers
+turn into floats. `type` names kind and version; a field may be added within a version, none is removed,
+renamed or given another meaning: that would be v2, on its own subjects beside v1. `docs/events.md` is made
+from this module (`services/event_docs.py`); a test holds the two together.
+
+Each update carries the log's sequence number of its event and of the event before it (`prior_seq`): a
+follower that has seen `prior_seq` has missed nothing, and one that has seen `seq` has seen the update.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Final, Literal, TypeAlias
+
+import msgspec
+from msgspec import Meta
+
+ROOT: Final = "tradewind.v1"
+
+Kind: TypeAlias = Literal["order", "cash", "account", "instrument"]
+
+# Where a subject's token has nothing to say: no account (instruments), or one that does not exist.
+NOBODY: Final = "_"
+
+_UNSAFE: Final = re.compile(r"[^A-Za-z0-9-]")
+
+
+def token(text: str) -> str:
+    """`text` as one token of a NATS subject: other than letters, digits and '-' become _XX, in hex. 'BRK.B'
+    -> 'BRK_2EB'."""
+    if not text:
+        return NOBODY
+    return _UNSAFE.sub(lambda found: "".join(f"_{byte:02X}" for byte in found.group().encode()), text)
+
+
+def subject(kind: Kind, shard: int, account: str, what: str) -> str:
+    """`tradewind.v1.<kind>.<shard>.<account>.<what>`."""
+    return f"{ROOT}.{kind}.{shard}.{token(account)}.{token(what)}"
+
+
+def shard_subjects(shard: int) -> str:
+    """The wildcard of everything that one shard says."""
+    return f"{ROOT}.*.{shard}.>"
+
+
+def stream_name(shard: int) -> str:
+    """The JetStream stream of a shard: TRADEWIND for shard 0, then TRADEWIND-1, TRADEWIND-2, …
+
+    A stream for each shard, because a stream is one order of messages and so is a log: the publisher holds
+    the two to each other by the stream's own sequence, which a second writer would disturb.
+    """
+    return "TRADEWIND" if shard == 0 else f"TRADEWIND-{shard}"
+
+
+def message_id(shard: int, seq: int) -> str:
+    """The header Nats-Msg-Id, by which JetStream drops what it has just had."""
+    return f"{shard}:{seq}"
+
+
+Shard: TypeAlias = Annotated[int, Meta(description="The shard whose log has the event.")]
+Seq: TypeAlias = Annotated[
+    int, Meta(description="The event's sequence number in that log. Grows; other records lie between.")
+]
+PriorSeq: TypeAlias = Annotated[
+    int,
+    Meta(
+        description="`seq` of this shard's update before this one; 0 for the first. "
+        "Not seen it: something is missing."
+    ),
+]
+TimeNs: TypeAlias = Annotated[
+    int, Meta(description="When the shard decided it: nanoseconds since 1970, UTC.")
+]
+Account: TypeAlias = Annotated[
+    str, Meta(description="The account's number, as people know it; empty if there is none.")
+]
+AccountId: TypeAlias = Annotated[
+    int, Meta(description="The account's number inside the shard, from 1; never given again.")
+]
+Symbol: TypeAlias = Annotated[str, Meta(description="The instrument's symbol; empty if there is none.")]
+InstrumentId: TypeAlias = Annotated[
+    int, Meta(description="The instrument's number inside the shard, from 1.")
+]
+RejectCode: TypeAlias = Annotated[
+    int, Meta(description="0, or why what was asked did not happen (docs/rejects.md).")
+]
+RejectMessage: TypeAlias = Annotated[
+    str | None, Meta(description="The same as a sentence; null with code 0.")
+]
+Cash: TypeAlias = Annotated[str, Meta(description="The account's cash after the event. Decimal, 6 places.")]
+Reserved: TypeAlias = Annotated[
+    str, Meta(description="Cash set aside for its open orders after the event. Decimal, 6 places.")
+]
+
+
+class Link(msgspec.Struct, frozen=True):
+    """The fields of any update that tell its place; decoding only them is quick."""
+
+    seq: int
+    prior_seq: int
+
+
+class OrderUpdate(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag=f"{ROOT}.order"):
+    """One thing that happened to an order, with the order, the account's cash and its position after it.
+
+    A refused cancel is one too (`exec_type` cancel_reject), and so is a venue's report that the order's state
+    does not allow (report_refused): the reject is then the cancel's or the report's, not the order's.
+    """
+
+    shard: Shard
+    seq: Seq
+    prior_seq: PriorSeq
+    time_ns: TimeNs
+    account: Account
+    account_id: AccountId
+    symbol: Symbol
+    instrument_id: InstrumentId
+    order_id: Annotated[
+        str | None,
+        Meta(
+            description="The order's UUID. Null if no such order exists: a cancel of an unknown one, "
+            "a repeated client order id."
+        ),
+    ]
+    order_number: Annotated[
+        int, Meta(description="The same inside the shard: `seq` of the command that asked for it.")
+    ]
+    client_order_id: Annotated[str, Meta(description="The client's own id of the order.")]
+    execution_id: Annotated[
+        str, Meta(description="UUID of this happening: unique, and the same whenever it is read again.")
+    ]
+    side: Annotated[str | None, Meta(description="buy, sell; null if no such order exists.")]
+    ord_type: Annotated[str | None, Meta(description="market, limit.")]
+    tif: Annotated[str | None, Meta(description="day, ioc.")]
+    ord_status: Annotated[
+        str | None,
+        Meta(
+            description="FIX OrdStatus (39): pending_new, new, partially_filled, filled, pending_cancel, "
+            "canceled, rejected, expired."
+        ),
+    ]
+    exec_type: Annotated[
+        str,
+        Meta(
+            description="FIX ExecType (150): pending_new, new, trade, pending_cancel, canceled, rejected, "
+            "expired; cancel_reject for 35=9; report_refused for a report that changed nothing."
+        ),
+    ]
+    qty: Annotated[str, Meta(description="Ordered quantity. Decimal, 8 places.")]
+    price: Annotated[str | None, Meta(description="Limit price; null for a market order. Decimal, 8 places.")]
+    route_price: Annotated[
+        str | None,
+        Meta(
+            description="The limit that the venue is given (a market order's is the collar's bound); "
+            "null if not routed."
+        ),
+    ]
+    last_qty: Annotated[
+        str | None, Meta(description="Quantity of this fill; null unless `exec_type` is trade.")
+    ]
+    last_px: Annotated[str | None, Meta(description="Price of this fill; null unless `exec_type` is trade.")]
+    cum_qty: Annotated[str, Meta(description="Filled so far.")]
+    leaves_qty: Annotated[str, Meta(description="Still open; 0 once the order is done.")]
+    avg_px: Annotated[
+        str | None,
+        Meta(description="cum_notional / cum_qty, rounded half to even at 8 places; null without a fill."),
+    ]
+    cum_notional: Annotated[str, Meta(description="Money of all fills. Decimal, 6 places.")]
+    reject_code: RejectCode
+    reject_message: RejectMessage
+    cash: Cash
+    reserved: Reserved
+    position_qty: Annotated[
+        str, Meta(description="The account's holding of the instrument after the event. Decimal, 8 places.")
+    ]
+    position_cost: Annotated[str, Meta(description="What the holding cost. Decimal, 6 places.")]
+    realized: Annotated[str, Meta(description="Profit realized in the instrument so far. Decimal, 6 places.")]
+
+
+class CashUpdate(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag=f"{ROOT}.cash"):
+    """Cash paid in or out, or a payment refused."""
+
+    shard: Shard
+    seq: Seq
+    prior_seq: PriorSeq
+    time_ns: TimeNs
+    account: Account
+    account_id: AccountId
+    reject_code: RejectCode
+    reject_message: RejectMessage
+    cash: Cash
+    reserved: Reserved
+
+
+class AccountUpdate(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag=f"{ROOT}.account"):
+    """An account opened, given other limits, or put in another state."""
+
+    shard: Shard
+    seq: Seq
+    prior_seq: PriorSeq
+    time_ns: TimeNs
+    account: Account
+    account_id: AccountId
+    state: Annotated[str, Meta(description="active, reducing (may only sell what it holds), halted.")]
+    reject_code: RejectCode
+    reject_message: RejectMessage
+    cash: Cash
+    reserved: Reserved
+
+
+class InstrumentUpdate(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag=f"{ROOT}.instrument"):
+    """An instrument defined, given other parameters, halted or opened."""
+
+    shard: Shard
+    seq: Seq
+    prior_seq: PriorSeq
+    time_ns: TimeNs
+    symbol: Symbol
+    instrument_id: InstrumentId
+    state: Annotated[str, Meta(description="open, halted.")]
+    tick_size: Annotated[str, Meta(description="Prices are multiples of it. Decimal, 8 places.")]
+    lot_size: Annotated[str, Meta(description="Quantities are multiples of it. Decimal, 8 places.")]
+    reject_code: RejectCode
+    reject_message: RejectMessage
+
+
+Update: TypeAlias = OrderUpdate | CashUpdate | AccountUpdate | InstrumentUpdate
+
+UPDATES: Final[tuple[type[Update], ...]] = (OrderUpdate, CashUpdate, AccountUpdate, InstrumentUpdate)
+
+
+def subject_of(update: Update) -> str:
+    """The subject that an update travels on. `what` is exec_type, paid or rejected, the state, or the
+    symbol."""
+    match update:
+        case OrderUpdate():
+            return subject("order", update.shard, update.account, update.exec_type)
+        case CashUpdate():
+            return subject("cash", update.shard, update.account, "rejected" if update.reject_code else "paid")
+        case AccountUpdate():
+            return subject(
+                "account", update.shard, update.account, "rejected" if update.reject_code else update.state
+            )
+        case InstrumentUpdate():
+            return subject("instrument", update.shard, "", update.symbol)
+
+
+_ENCODER: Final = msgspec.json.Encoder()
+_DECODER: Final = msgspec.json.Decoder(Update)
+_LINK_DECODER: Final = msgspec.json.Decoder(Link)
+
+
+def encode(update: Update) -> bytes:
+    """The update as JSON."""
+    return _ENCODER.encode(update)
+
+
+def decode(raw: bytes) -> Update:
+    """The update in a message's body. Raises msgspec.ValidationError for anything else."""
+    update: Update = _DECODER.decode(raw)
+    return update
+
+
+def decode_link(raw: bytes) -> Link:
+    """Only the place of the update in a message's body."""
+    return _LINK_DECODER.decode(raw)

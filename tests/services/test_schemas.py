@@ -1,0 +1,125 @@
+"""Subjects and bodies: what goes in comes out, and any event of a log can be said."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.events import Event
+from core.records import EventKind, ExecType, OrdStatus
+from core.rejects import Reject
+from services import schemas
+from services.schemas import OrderUpdate
+from services.translate import average_px_e8, to_update
+
+INT64 = st.integers(-(2**63), 2**63 - 1)
+U8 = st.integers(0, 2**8 - 1)
+U16 = st.integers(0, 2**16 - 1)
+U32 = st.integers(0, 2**32 - 1)
+U64 = st.integers(0, 2**64 - 1)
+
+# Whatever bits a log may hold, but for the numbers that the shard itself counts.
+SEQ = st.integers(1, 2**62 - 1)
+events = st.builds(
+    Event,
+    seq=SEQ,
+    time_ns=st.integers(0, 2**63 - 1),
+    kind=st.sampled_from(sorted(map(int, EventKind))),
+    source=U16,
+    reject_code=st.one_of(st.just(0), st.sampled_from(sorted(map(int, Reject))), U16),
+    account=U32,
+    instrument=U32,
+    request_id=U64,
+    order_id=SEQ,
+    cause_seq=SEQ,
+    side=U8,
+    ord_type=U8,
+    tif=U8,
+    ord_status=st.one_of(st.sampled_from(sorted(map(int, OrdStatus))), U8),
+    exec_type=st.one_of(st.sampled_from(sorted(map(int, ExecType))), U8),
+    state=U8,
+    cum_qty_e8=st.integers(0, 2**63 - 1),
+    cum_notional_e6=st.integers(0, 2**63 - 1),
+    text=st.text(st.characters(max_codepoint=127), max_size=128),
+    **{
+        name: INT64
+        for name in Event.__struct_fields__
+        if name.endswith(("_e8", "_e6", "_value")) and name not in ("cum_qty_e8", "cum_notional_e6")
+    },
+)
+
+
+@given(events, st.text(max_size=8), st.text(max_size=8))
+def test_any_event_becomes_an_update_that_reads_back_the_same(
+    event: Event, account: str, symbol: str
+) -> None:
+    update = to_update(event, shard=3, prior_seq=event.seq - 1, account=account, symbol=symbol)
+    body = schemas.encode(update)
+    assert schemas.decode(body) == update
+    assert schemas.decode_link(body) == schemas.Link(event.seq, event.seq - 1)
+    assert b"\\u0000" not in msgspec.json.encode([getattr(update, "client_order_id", "")])
+
+
+@given(events, st.text(max_size=8))
+def test_every_subject_is_in_its_shards_wildcard_and_has_six_tokens(event: Event, name: str) -> None:
+    subject = schemas.subject_of(to_update(event, shard=3, prior_seq=0, account=name, symbol=name))
+    tokens = subject.split(".")
+    assert len(tokens) == 6
+    assert tokens[:2] == ["tradewind", "v1"]
+    assert tokens[3] == "3"
+    assert all(token and not set(token) & set(" *>\t\r\n\0") for token in tokens)
+
+
+@given(st.text(max_size=8), st.text(max_size=8))
+def test_different_names_have_different_tokens(one: str, other: str) -> None:
+    assert (one == other) == (schemas.token(one) == schemas.token(other))
+
+
+@given(st.integers(1, 10**18), st.integers(1, 10**18))
+def test_the_average_price_is_rounded_half_to_even(cum_notional_e6: int, cum_qty_e8: int) -> None:
+    exact = Decimal(cum_notional_e6) * 10**10 / Decimal(cum_qty_e8)
+    found = average_px_e8(cum_notional_e6, cum_qty_e8)
+    assert found is not None
+    assert abs(found * cum_qty_e8 - cum_notional_e6 * 10**10) * 2 <= cum_qty_e8, exact
+
+
+def test_the_average_price_of_half_a_unit_goes_to_the_even_side() -> None:
+    assert average_px_e8(1, 4 * 10**10) == 0  # 0.25
+    assert average_px_e8(1, 2 * 10**10) == 0  # 0.5
+    assert average_px_e8(3, 2 * 10**10) == 2  # 1.5
+    assert average_px_e8(0, 0) is None
+
+
+@pytest.mark.parametrize("name", ["order", "cash", "account", "instrument"])
+def test_the_type_in_a_body_is_the_root_of_its_subject(name: str) -> None:
+    tags = [update.__struct_config__.tag for update in schemas.UPDATES]
+    assert f"tradewind.v1.{name}" in tags
+
+
+def a_report(exec_type: ExecType, reject: Reject) -> OrderUpdate:
+    zeros = dict.fromkeys(Event.__struct_fields__, 0)
+    event = Event(
+        **{
+            **zeros,
+            "text": "",
+            "kind": int(EventKind.ORDER),
+            "seq": 1,
+            "exec_type": int(exec_type),
+            "reject_code": int(reject),
+        }
+    )  # type: ignore[arg-type]
+    update = to_update(event, shard=0, prior_seq=0, account="", symbol="")
+    assert isinstance(update, OrderUpdate)
+    return update
+
+
+def test_a_refused_report_of_a_trade_is_no_trade() -> None:
+    refused = a_report(ExecType.TRADE, Reject.REPORT_UNEXPECTED)
+    assert (refused.exec_type, refused.last_qty, refused.last_px) == ("report_refused", None, None)
+    assert a_report(ExecType.TRADE, Reject.ORDER_UNKNOWN).exec_type == "report_refused"
+    assert a_report(ExecType.REJECTED, Reject.VENUE_REJECTED).exec_type == "rejected"
+    assert a_report(ExecType.CANCEL_REJECT, Reject.ORDER_NOT_OPEN).exec_type == "cancel_reject"
