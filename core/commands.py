@@ -26,7 +26,7 @@ class _Packer:
 
     def __init__(self, layout: np.dtype[np.void]) -> None:
         self.names = layout.names or ()
-        placed = layout.fields or {}
+        placed: Any = layout.fields or {}
         codes, at = ["<"], 0
         for name in self.names:
             field, offset = placed[name][:2]

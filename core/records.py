@@ -12,7 +12,7 @@ OrdStatus 39, ExecType 150), stored as the ASCII character.
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -133,7 +133,7 @@ def _command(fields: list[tuple[str, str]]) -> np.dtype[np.void]:
     layout = np.dtype([*_HEAD, *fields], align=True)
     assert layout.itemsize <= FIELDS_BYTES, f"{layout.itemsize} bytes of fields; a command has {FIELDS_BYTES}"
     names = layout.names or ()
-    placed = layout.fields or {}
+    placed: Any = layout.fields or {}
     return np.dtype(
         {
             "names": [*names, "text"],

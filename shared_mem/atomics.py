@@ -202,7 +202,7 @@ def copy_bytes(typing_context: Any, target: Any, source: Any, length: Any) -> An
 @intrinsic
 def multiply_wide(typing_context: Any, a: Any, b: Any) -> Any:
     """The 128-bit product of two int64 as (high, low); low is a bit pattern, high carries the sign."""
-    pair: Any = types.Tuple((types.int64, types.int64))
+    pair: Any = types.UniTuple(types.int64, 2)  # type: ignore[no-untyped-call]
 
     def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         product = builder.mul(builder.sext(args[0], _I128), builder.sext(args[1], _I128))
