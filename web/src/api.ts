@@ -5,7 +5,7 @@
  * means that nobody knows whether the request was taken. The two must never be confused for an order.
  */
 
-import type { Account, Asset, Credentials, Order, OrderRequest, Position } from "./types";
+import type { Account, Asset, Credentials, Order, OrderRequest, Position, QuoteBody, TradeBody } from "./types";
 
 /** Longer than the slowest order the gateway waits for; past it the outcome counts as unknown. */
 const REQUEST_TIMEOUT_MS = 10_000;
@@ -42,8 +42,12 @@ export class Api {
   account = () => this.get<Account>("/v2/account");
   positions = () => this.get<Position[]>("/v2/positions");
   /** Where the prices come from, in words. */
-  source = () => this.get<{ source: string }>("/v1/source");
+  source = () => this.get<{ label: string }>("/v1/source");
   assets = () => this.get<Asset[]>("/v2/assets");
+  latestQuotes = (symbols: readonly string[]) =>
+    this.get<{ quotes: Record<string, QuoteBody> }>(`/v2/stocks/quotes/latest?symbols=${symbols.map(encodeURIComponent).join()}`);
+  latestTrades = (symbols: readonly string[]) =>
+    this.get<{ trades: Record<string, TradeBody> }>(`/v2/stocks/trades/latest?symbols=${symbols.map(encodeURIComponent).join()}`);
   recentOrders = () => this.get<Order[]>(`/v2/orders?status=all&limit=${RECENT_ORDERS_MAX}`);
   openOrders = () => this.get<Order[]>(`/v2/orders?status=open&limit=${OPEN_ORDERS_MAX}`);
   orderByClientId = (id: string) =>

@@ -7,7 +7,7 @@
  */
 
 import { type Fixed, fromNumber } from "./decimal";
-import type { QuoteMessage, TradeMessage } from "./types";
+import type { QuoteBody, TradeBody } from "./types";
 
 export type Move = -1 | 0 | 1;
 
@@ -56,25 +56,36 @@ export class Board {
   /** Stable between frames, as useSyncExternalStore asks. */
   snapshot = (): Quotes => this.shown;
 
-  /** Rows for symbols that have no price yet, so that the table does not jump while prices arrive. */
+  /** A row for each symbol, priced or not, so that the table does not jump while prices arrive. */
   expect(symbols: Iterable<string>): void {
     for (const symbol of symbols) this.put(this.row(symbol));
   }
 
-  quote(message: QuoteMessage): void {
-    const before = this.row(message.S);
+  /** The latest prices as they were when asked for: they fill what the stream has not brought yet. */
+  prime(quotes: Record<string, QuoteBody>, trades: Record<string, TradeBody>): void {
+    for (const [symbol, body] of Object.entries(quotes)) {
+      const { bid, ask } = this.row(symbol);
+      if (bid.changes === 0 && ask.changes === 0) this.quote(symbol, body);
+    }
+    for (const [symbol, body] of Object.entries(trades)) {
+      if (this.row(symbol).last.changes === 0) this.trade(symbol, body);
+    }
+  }
+
+  quote(symbol: string, body: QuoteBody): void {
+    const before = this.row(symbol);
     this.put({
       ...before,
-      bid: tick(before.bid, priced(message.bp)),
-      ask: tick(before.ask, priced(message.ap)),
-      bidSize: fromNumber(message.bs),
-      askSize: fromNumber(message.as),
+      bid: tick(before.bid, priced(body.bp)),
+      ask: tick(before.ask, priced(body.ap)),
+      bidSize: fromNumber(body.bs),
+      askSize: fromNumber(body.as),
     });
   }
 
-  trade(message: TradeMessage): void {
-    const before = this.row(message.S);
-    this.put({ ...before, last: tick(before.last, fromNumber(message.p)) });
+  trade(symbol: string, body: TradeBody): void {
+    const before = this.row(symbol);
+    this.put({ ...before, last: tick(before.last, fromNumber(body.p)) });
   }
 
   private row(symbol: string): Quote {

@@ -46,8 +46,8 @@ export class Desk {
       ),
       new Link(
         prices(credentials, {
-          onQuote: (quote) => this.board.quote(quote),
-          onTrade: (trade) => this.board.trade(trade),
+          onQuote: (quote) => this.board.quote(quote.S, quote),
+          onTrade: (trade) => this.board.trade(trade.S, trade),
         }),
         (status) => this.dispatch({ type: "link", which: "prices", status }),
       ),
@@ -128,10 +128,18 @@ export class Desk {
     }
   }
 
+  /** A symbol that trades seldom would otherwise stay blank until its next tick. */
+  private async primeBoard(symbols: readonly string[]): Promise<void> {
+    if (symbols.length === 0) return;
+    this.board.expect(symbols);
+    const [{ quotes }, { trades }] = await Promise.all([this.api.latestQuotes(symbols), this.api.latestTrades(symbols)]);
+    this.board.prime(quotes, trades);
+  }
+
   private async resync(generation: number, attempt: number): Promise<void> {
     this.dispatch({ type: "resync" });
     try {
-      const [account, positions, open, recent, assets, { source }] = await Promise.all([
+      const [account, positions, open, recent, assets, { label }] = await Promise.all([
         this.api.account(),
         this.api.positions(),
         this.api.openOrders(),
@@ -140,9 +148,9 @@ export class Desk {
         this.api.source(),
       ]);
       if (generation !== this.generation) return;
-      this.dispatch({ type: "market", assets, source });
-      this.board.expect(assets.map((asset) => asset.symbol));
+      this.dispatch({ type: "market", assets, source: label });
       this.dispatch({ type: "snapshot", orders: [...open, ...recent], account, positions, at: now() });
+      await this.primeBoard(assets.map((asset) => asset.symbol));
     } catch (error) {
       if (!(error instanceof Refused || error instanceof Unreachable)) throw error;
       if (generation !== this.generation) return;

@@ -75,21 +75,19 @@ export interface TradeUpdate {
   previous_sequence: number;
 }
 
-/** A quote of the price feed: bid, its size, ask, its size, time. */
-export interface QuoteMessage {
-  T: "q";
-  S: string;
+/** Bid, its size, ask, its size. The only numbers that come as JSON numbers: prices are for showing. */
+export interface QuoteBody {
   bp: number;
   bs: number;
   ap: number;
   as: number;
-  t: string;
 }
 
-export interface TradeMessage {
-  T: "t";
-  S: string;
+/** Price and size. */
+export interface TradeBody {
   p: number;
   s: number;
-  t: string;
 }
+
+export type QuoteMessage = QuoteBody & { T: "q"; S: string };
+export type TradeMessage = TradeBody & { T: "t"; S: string };
