@@ -21,9 +21,9 @@ from app.config import PORT_OFFSET_MAX, run_dir_of
 from app.embedded.nats import Nats
 from app.embedded.postgres import Postgres
 from app.embedded.server import EmbeddedServer, running
+from app.embedded.valkey import Valkey
 
 ROOT: Final = Path(__file__).resolve().parent.parent
-TRADEWIND: Final = (sys.executable, "-m", "app.cli")
 # The first start on a machine compiles everything: minutes on two cores, and more where tests share them.
 START_TIMEOUT_S: Final = 900
 STOP_TIMEOUT_S: Final = 90
@@ -54,6 +54,8 @@ def free_port_base() -> int:
 
 class Stack:
     """One stack under its own data folder. `options` are those of `tradewind up`, with underscores."""
+
+    command: tuple[str, ...] = (sys.executable, "-m", "app.cli")
 
     def __init__(self, data_dir: Path, port_base: int, options: Mapping[str, object] | None = None) -> None:
         self.data_dir = data_dir
@@ -106,7 +108,7 @@ class Stack:
         where = ("--data-dir", str(self.data_dir), "--port-base", str(self.port_base))
         environment = {k: v for k, v in os.environ.items() if not k.startswith("TRADEWIND_")}
         return subprocess.run(
-            [*TRADEWIND, words[0], *where, *words[1:]],
+            [*self.command, words[0], *where, *words[1:]],
             cwd=ROOT,
             env=environment,
             text=True,
@@ -156,6 +158,7 @@ class Stack:
             process = self.processes()[name]
             if process["state"] == "ready" and process["pid"] != old_pid:
                 return int(process["pid"])
+            assert process["state"] != "failed", self.log_tails()
             time.sleep(0.05)
         raise AssertionError(f"{name} did not come back: {self.status}\n{self.log_tails()}")
 
@@ -196,6 +199,7 @@ def running_server(name: str, folder: Path) -> Iterator[str]:
             f"postgresql://tradewind:test@127.0.0.1:{base}/tradewind",
         ),
         "nats": (Nats(folder, base, "test"), f"nats://tradewind:test@127.0.0.1:{base}"),
+        "valkey": (Valkey(folder, base, "test"), f"redis://:test@127.0.0.1:{base}/0"),
     }
     server, url = servers[name]
     with running(server, folder / f"{name}.log"):

@@ -1,0 +1,41 @@
+"""What a person reads when the stack is up: where to look, who they are, and one order to send."""
+
+from __future__ import annotations
+
+from app import status
+from app.config import Config
+
+FIRST_ORDER = '{"symbol": "AAPL", "qty": "1", "side": "buy", "type": "market", "time_in_force": "day"}'
+
+
+def announcement(config: Config, demo: dict[str, str]) -> str:
+    """The text of a ready stack: addresses, the demo's key, and a `curl` that buys one share."""
+    places = status.endpoints(config)
+    source = (
+        f"{config.replay.name} at {config.speed:g}x" if config.replay else "real closes, bridged (simulated)"
+    )
+    lines = [
+        "",
+        "Tradewind is up.",
+        f"  page           {places['web']}",
+        f"  API            {places['rest']}/v2",
+        f"  API docs       {places['docs']}",
+        f"  streams        {places['trading_stream']}  {places['data_stream']}",
+        f"  FIX 4.4        {places['fix']}  (TargetCompID TRADEWIND)",
+        f"  mailbox        {places['web']}mailbox",
+        f"  prices         {source}",
+    ]
+    if demo:
+        lines += [
+            f"  demo key       {demo['key_id']}",
+            f"  demo secret    {demo['secret_key']}",
+            "",
+            "Place an order:",
+            f"  curl -s {places['rest']}/v2/orders \\",
+            f"    -H 'APCA-API-KEY-ID: {demo['key_id']}' \\",
+            f"    -H 'APCA-API-SECRET-KEY: {demo['secret_key']}' \\",
+            "    -H 'Content-Type: application/json' \\",
+            f"    -d '{FIRST_ORDER}'",
+        ]
+    lines.append("")
+    return "\n".join(lines)

@@ -1,0 +1,204 @@
+"""`tradewind`: the one command. A table of subcommands; each knows its words and what it calls.
+
+Always holds here: a fault that a person can mend is one line on stderr and exit code 1, never a traceback; only
+`up` and `run` import what trades, so that every other command answers at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from importlib import metadata
+from typing import Final, NamedTuple
+
+from app import config, logs, stack
+from app.config import Config, ConfigError
+from app.embedded.server import ServerError
+from app.faults import StackError
+
+TAIL_LINES: Final = 40
+EXIT_FAULT: Final = 1
+EXIT_USAGE: Final = 2
+EXIT_INTERRUPTED: Final = 130
+
+
+class Command(NamedTuple):
+    """One subcommand: its line in the help, its own words, and what it does with them."""
+
+    name: str
+    help: str
+    add_words: Callable[[argparse.ArgumentParser], None]
+    act: Callable[[argparse.Namespace], int]
+
+
+def main(arguments: Sequence[str] | None = None, plan: stack.Plan | None = None) -> int:
+    """Runs one command; returns its exit code. `plan`: what `up` starts, if not the whole desk."""
+    words = _parser().parse_args(arguments)
+    words.plan = plan or stack.Plan()
+    try:
+        code: int = words.act(words)
+        sys.stdout.flush()
+        return code
+    except (ConfigError, StackError, ServerError) as fault:
+        print(f"tradewind: {fault}", file=sys.stderr)
+        return EXIT_FAULT
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:  # `tradewind logs | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_FAULT
+
+
+# -- the commands ------------------------------------------------------------------------------------------
+
+
+def _up(words: argparse.Namespace) -> int:
+    def load() -> Config:
+        return _config(words)
+
+    if not words.detach:
+        return stack.up(load, words.plan, lambda: None)
+    load()  # a wrong word is said before anything is left behind
+    return stack.detached(load, words.plan)
+
+
+def _down(words: argparse.Namespace) -> int:
+    print(stack.down(_config(words)))
+    return 0
+
+
+def _status(words: argparse.Namespace) -> int:
+    settings = _config(words)
+    current = stack.current(settings)
+    if words.json:
+        print(json.dumps(current.public(), indent=2))
+        return 0 if current.ready else EXIT_FAULT
+    if not current.processes:
+        print(f"nothing runs on {settings.data_dir}; `tradewind up` starts a stack")
+        return EXIT_FAULT
+    print("ready" if current.ready else "not ready")
+    for process in current.processes:
+        print(f"  {process.name:14} {process.state:9} {process.pid or '-':>8}  {process.detail}".rstrip())
+    for name, place in current.endpoints.items():
+        print(f"  {name:14} {place}")
+    return 0 if current.ready else EXIT_FAULT
+
+
+def _logs(words: argparse.Namespace) -> int:
+    folder = _config(words).logs_dir
+    paths = sorted(folder.glob("*.log"))
+    if words.process:
+        paths = [path for path in paths if path.stem == words.process]
+    if not paths:
+        names = ", ".join(path.stem for path in sorted(folder.glob("*.log")))
+        which = f"of {words.process!r} " if words.process else ""
+        raise StackError(
+            f"no log {which}in {folder}; " + (f"there are {names}" if names else "start a stack")
+        )
+    single = len(paths) == 1
+    for path in paths:
+        for line in logs.tail(path, words.lines):
+            print(line if single else f"{path.stem:13} | {line}")
+    if words.follow:
+        for path, line in logs.follow(paths):
+            print(line if single else f"{path.stem:13} | {line}", flush=True)
+    return 0
+
+
+def _run(words: argparse.Namespace) -> int:
+    from app.roles import ROLES
+
+    role = next((role for role in ROLES if role.name == words.role), None)
+    if role is None:
+        raise StackError(f"there is no role {words.role!r}; there are {', '.join(r.name for r in ROLES)}")
+    return stack.run_role(_config(words), role)
+
+
+def _version(_words: argparse.Namespace) -> int:
+    print(f"tradewind {metadata.version('tradewind')}")
+    return 0
+
+
+# -- their words -------------------------------------------------------------------------------------------
+
+
+def _no_words(_parser: argparse.ArgumentParser) -> None:
+    pass
+
+
+def _up_words(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--detach", action="store_true", help="return when everything is ready")
+
+
+def _status_words(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="for programs; exit code 0 when ready, else 1")
+
+
+def _logs_words(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("process", nargs="?", metavar="NAME", help="one process only (default: all)")
+    parser.add_argument("-f", "--follow", action="store_true", help="go on with what is written from now on")
+    parser.add_argument(
+        "-n", "--lines", type=int, default=TAIL_LINES, metavar="N", help="how many lines back"
+    )
+
+
+def _run_words(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("role", metavar="ROLE", help="shard, gateway, … (a wrong name lists them all)")
+
+
+COMMANDS: Final = (
+    Command("up", "start a stack, and stop it with Ctrl-C", _up_words, _up),
+    Command("down", "stop a stack that was started with --detach", _no_words, _down),
+    Command("status", "what runs, and where", _status_words, _status),
+    Command("logs", "what the processes print", _logs_words, _logs),
+    Command("run", "run one role in the foreground, for containers", _run_words, _run),
+    Command("version", "the version", _no_words, _version),
+)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="tradewind",
+        description="A low-latency trading core: orders in, risk checked, journaled, and out as FIX.",
+        epilog=_epilog(),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
+    for command in COMMANDS:
+        subparser = subparsers.add_parser(command.name, help=command.help, description=command.help)
+        command.add_words(subparser)
+        settings = subparser.add_argument_group("settings")
+        for option in config.OPTIONS:
+            shown = "" if option.default is None else f" (default: {option.default})"
+            settings.add_argument(
+                option.flag, dest=f"option_{option.name}", metavar=option.metavar, help=option.help + shown
+            )
+        subparser.set_defaults(act=command.act)
+    return parser
+
+
+def _epilog() -> str:
+    lines = ["settings, for every command; first the command line counts, then the variable, then the file:"]
+    for option in config.OPTIONS:
+        shown = "" if option.default is None else f" (default: {option.default})"
+        lines.append(f"  {option.flag} {option.metavar}, {option.variable}")
+        lines.append(f"        {option.help}{shown}")
+    lines.append(
+        f"  The file is ./{config.CONFIG_FILE}; its keys are the variables' names without TRADEWIND_,"
+    )
+    lines.append('  in small letters: port_base = 8700, gate = "synced".')
+    lines.append("other variables:")
+    lines += [f"  {variable}\n        {help}" for variable, help in config.OTHER_VARIABLES.items()]
+    return "\n".join(lines)
+
+
+def _config(words: argparse.Namespace) -> Config:
+    given = {option.name: getattr(words, f"option_{option.name}") for option in config.OPTIONS}
+    return config.load(given)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,82 @@
+"""Ports, before anything starts: is each one free, and do the servers that are elsewhere answer?"""
+
+from __future__ import annotations
+
+import errno
+import socket
+from typing import Final
+from urllib.parse import urlsplit
+
+import msgspec
+
+from app.config import Config
+from app.faults import StackError
+
+CONNECT_TIMEOUT_S: Final = 5.0
+DEFAULT_PORTS: Final = {"postgres": 5432, "nats": 4222, "valkey": 6379}
+
+
+def check_free(config: Config) -> None:
+    """Raises StackError naming each taken port, who has it, and the remedy."""
+    taken = []
+    for name, port in msgspec.structs.asdict(config.ports).items():
+        if name in DEFAULT_PORTS and name not in config.embedded:
+            continue
+        problem = _problem(config.host if name in ("rest", "fix") else "127.0.0.1", port)
+        if problem:
+            taken.append(f"port {port} ({name}) {problem}")
+    if taken:
+        raise StackError(
+            "; ".join(taken) + f". End what holds it, or choose other ports, as in "
+            f"--port-base {_other_base(config)} (now {config.port_base})"
+        )
+
+
+def check_elsewhere(config: Config) -> None:
+    """Raises StackError for a TRADEWIND_*_URL at which nobody listens. Who it is, the roles find out."""
+    for name, variable, url in (
+        ("postgres", "TRADEWIND_POSTGRES_URL", config.postgres_url),
+        ("nats", "TRADEWIND_NATS_URL", config.nats_url),
+        ("valkey", "TRADEWIND_REDIS_URL", config.redis_url),
+    ):
+        if name in config.embedded:
+            continue
+        parts = urlsplit(url)
+        host, port = parts.hostname or "127.0.0.1", parts.port or DEFAULT_PORTS[name]
+        try:
+            socket.create_connection((host, port), CONNECT_TIMEOUT_S).close()
+        except OSError as error:
+            raise StackError(
+                f"{variable} names {host}:{port}, and nothing answers there ({error.strerror or error}); "
+                f"start that server, mend the url, or unset it to have one started here"
+            ) from None
+
+
+def _problem(host: str, port: int) -> str:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+            probe.listen(1)
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                return f"is taken{_holder(port)}"
+            return f"cannot be used on {host}: {error.strerror}"
+    return ""
+
+
+def _holder(port: int) -> str:
+    import psutil  # only here: it costs a tenth of a second, and a start without trouble should not pay
+
+    try:
+        listening = (c for c in psutil.net_connections("tcp") if c.status == psutil.CONN_LISTEN)
+        pid = next(c.pid for c in listening if (*c.laddr, 0, 0)[1] == port)
+        return f" by {psutil.Process(pid).name()} (pid {pid})" if pid else ""
+    except (StopIteration, psutil.Error, OSError):
+        return ""  # another user's process: the system does not tell
+
+
+def _other_base(config: Config) -> int:
+    step = 100
+    return config.port_base + step if config.port_base + step < 60_000 else config.port_base - step
