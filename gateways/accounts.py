@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from litestar import Controller, get
+from litestar.di import NamedDependency
+from litestar.params import FromPath
 
 from actors.view import InstrumentView, PositionView
 from gateways.account_wire import Account, Position, account_shape, position_shape
@@ -22,7 +24,7 @@ def _held(desk: Desk, account: int) -> list[tuple[PositionView, InstrumentView]]
 
 
 @get("/account", tags=["account"])
-async def get_account(request: AccountRequest, desk: Desk) -> Account:
+async def get_account(request: AccountRequest, desk: NamedDependency[Desk]) -> Account:
     """Cash, buying power (cash less what open orders reserve) and equity at the last prices."""
     account = desk.account(request.user)
     return account_shape(desk.shard, account, account.text, _held(desk, request.user))
@@ -33,7 +35,7 @@ class Positions(Controller):
     tags = ("positions",)
 
     @get()
-    async def list_positions(self, request: AccountRequest, desk: Desk) -> list[Position]:
+    async def list_positions(self, request: AccountRequest, desk: NamedDependency[Desk]) -> list[Position]:
         """Every position that is not flat."""
         return [
             position_shape(desk.shard, instrument, position)
@@ -41,7 +43,9 @@ class Positions(Controller):
         ]
 
     @get("/{symbol_or_asset_id:str}")
-    async def one_position(self, request: AccountRequest, desk: Desk, symbol_or_asset_id: str) -> Position:
+    async def one_position(
+        self, request: AccountRequest, desk: NamedDependency[Desk], symbol_or_asset_id: FromPath[str]
+    ) -> Position:
         instrument = desk.instrument_by(symbol_or_asset_id)
         position = desk.view.position(request.user, instrument.instrument)
         if position is None or position.qty_e8 == 0:

@@ -14,9 +14,9 @@ from typing import Any, Final
 from litestar import Litestar, Router
 from litestar.di import Provide
 from litestar.exceptions import HTTPException
-from litestar.middleware import DefineMiddleware
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
+from litestar.types import ASGIApp
 
 from actors.view import StateBusy
 from gateways.accounts import Positions, get_account
@@ -63,10 +63,14 @@ def create_app(
             conflation.cancel()
             feed.stop()
 
+    # A function, and not its arguments: Litestar copies what it is given, and a mapping can't be copied.
+    def guard(app: ASGIApp) -> ASGIApp:
+        return ApiKeyMiddleware(app, identity)
+
     trading = Router(
         path="/v2",
         route_handlers=[Orders, by_client_order_id, Positions, Assets, Latest, get_account, get_clock],
-        middleware=[DefineMiddleware(ApiKeyMiddleware, identity=identity)],
+        middleware=[guard],
     )
     shared: dict[str, Any] = {
         "desk": desk, "identity": identity, "streams": streams, "updates": updates, "ticks": ticks,
@@ -94,6 +98,7 @@ def create_app(
             version="2",
             description=DESCRIPTION,
             path="/docs",
+            use_handler_docstrings=True,
             render_plugins=[PlainDocs(), JsonRenderPlugin(path="/openapi.json")],
         ),
     )  # fmt: skip

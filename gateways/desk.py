@@ -8,7 +8,6 @@ Must not do: decide about risk. That is the shard's, and the shard's alone.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Final
 
 from actors.view import AccountView, InstrumentView, OrderView, StateView
@@ -25,17 +24,15 @@ RETRY_AFTER_S: Final = 1
 
 
 class Desk:
-    """One shard as this process reaches it: `run_dir` is its shared memory, `orders` and `cancels` our lanes
-    to it.
+    """One shard as this process reaches it: its state to look at, and our two lanes to it.
 
-    `source` is the one line that says where its prices come from, `names` what its symbols stand for. Raises
-    SegmentError while the shard has not started."""
+    `source` is the one line that says where its prices come from, `names` what its symbols stand for."""
 
     def __init__(
         self,
         *,
         shard: int,
-        run_dir: Path,
+        view: StateView,
         orders: Ring,
         cancels: Ring,
         answers: Answers,
@@ -43,11 +40,10 @@ class Desk:
         names: Mapping[str, str],
     ) -> None:
         self.shard = shard
+        self.view = view
         self.answers = answers
         self.source = source
         self.names = names
-        self._run_dir = run_dir
-        self._view = StateView.attach(run_dir)
         self._orders = orders
         self._cancels = cancels
         # Both are bounded by the instruments; neither a number nor a symbol ever changes.
@@ -106,14 +102,6 @@ class Desk:
             )
 
     # --- from its state -------------------------------------------------------------------------------------
-
-    @property
-    def view(self) -> StateView:
-        """The state of the shard that runs now. A restarted one publishes tables of its own: to read on in
-        the old ones would be to deny orders that were accepted since."""
-        if not self._view.is_current(self._run_dir):
-            self._view = StateView.attach(self._run_dir)
-        return self._view
 
     def account(self, number: int) -> AccountView:
         account = self.view.account(number)

@@ -17,6 +17,7 @@ from litestar.exceptions import HTTPException
 
 from core.events import Event, reject_message
 from core.rejects import TEXTS, Reject
+from gateways.html import SECURITY_HEADERS
 
 BAD_REQUEST: Final = 40010000
 UNAUTHORIZED: Final = 40110000
@@ -64,7 +65,10 @@ class RejectedError(ApiError):
 
 def _answer(status: int, code: int, message: str, headers: dict[str, str]) -> Response[dict[str, Any]]:
     return Response(
-        {"code": code, "message": message}, status_code=status, headers=headers, media_type=MediaType.JSON
+        {"code": code, "message": message},
+        status_code=status,
+        headers={**SECURITY_HEADERS, **headers},
+        media_type=MediaType.JSON,
     )
 
 

@@ -15,6 +15,8 @@ from typing import Any, Final
 
 import msgspec
 from litestar import Request, Response, get
+from litestar.di import NamedDependency
+from litestar.params import FromPath
 
 from gateways.errors import NOT_FOUND, ApiError
 from gateways.html import page, table
@@ -82,7 +84,9 @@ def _wants_json(request: Request[Any, Any, Any]) -> bool:
 
 
 @get("/mailbox", sync_to_thread=True, include_in_schema=False)
-def show_mailbox(request: Request[Any, Any, Any], settings: GatewaySettings) -> Response[Any]:
+def show_mailbox(
+    request: Request[Any, Any, Any], settings: NamedDependency[GatewaySettings]
+) -> Response[Any]:
     only_here(request, settings.demo)
     mails = list_mails(settings.mailbox)
     if _wants_json(request):
@@ -99,7 +103,9 @@ def show_mailbox(request: Request[Any, Any, Any], settings: GatewaySettings) -> 
 
 
 @get("/mailbox/{mail_id:str}", sync_to_thread=True, include_in_schema=False)
-def show_mail(request: Request[Any, Any, Any], settings: GatewaySettings, mail_id: str) -> Response[Any]:
+def show_mail(
+    request: Request[Any, Any, Any], settings: NamedDependency[GatewaySettings], mail_id: FromPath[str]
+) -> Response[Any]:
     only_here(request, settings.demo)
     found = read_mail(settings.mailbox, mail_id)
     if found is None:

@@ -8,6 +8,8 @@ from typing import Any, Final
 
 import msgspec
 from litestar import Controller, get
+from litestar.di import NamedDependency
+from litestar.params import FromPath, FromQuery
 
 from actors.view import InstrumentView
 from gateways.account_wire import ASSET_CLASS, EXCHANGE, Asset, asset_shape
@@ -42,7 +44,7 @@ class PriceSource(msgspec.Struct, frozen=True):
 
 
 @get("/clock", tags=["market"])
-async def get_clock(desk: Desk) -> Clock:
+async def get_clock(desk: NamedDependency[Desk]) -> Clock:
     """Always open: the venue is simulated. Both next times stand one day ahead."""
     now_ns = time.time_ns()
     ahead = time_text(now_ns + DAY_NS)
@@ -50,7 +52,7 @@ async def get_clock(desk: Desk) -> Clock:
 
 
 @get("/v1/source", tags=["market"])
-async def get_source(desk: Desk) -> PriceSource:
+async def get_source(desk: NamedDependency[Desk]) -> PriceSource:
     return PriceSource(desk.source)
 
 
@@ -61,11 +63,11 @@ class Assets(Controller):
     @get()
     async def list_assets(
         self,
-        desk: Desk,
-        status: str | None = None,
-        asset_class: str | None = None,
-        exchange: str | None = None,
-        attributes: str | None = None,
+        desk: NamedDependency[Desk],
+        status: FromQuery[str | None] = None,
+        asset_class: FromQuery[str | None] = None,
+        exchange: FromQuery[str | None] = None,
+        attributes: FromQuery[str | None] = None,
     ) -> list[Asset]:
         """What is traded here. Asking for another status, class, exchange or attribute than ours finds
         nothing."""
@@ -78,7 +80,7 @@ class Assets(Controller):
         ]
 
     @get("/{symbol_or_id:str}")
-    async def one_asset(self, desk: Desk, symbol_or_id: str) -> Asset:
+    async def one_asset(self, desk: NamedDependency[Desk], symbol_or_id: FromPath[str]) -> Asset:
         return _asset(desk, desk.instrument_by(symbol_or_id))
 
 
@@ -105,14 +107,22 @@ class Latest(Controller):
 
     @get("/quotes/latest")
     async def quotes(
-        self, request: AccountRequest, desk: Desk, symbols: str, feed: str | None = None
+        self,
+        request: AccountRequest,
+        desk: NamedDependency[Desk],
+        symbols: FromQuery[str],
+        feed: FromQuery[str | None] = None,
     ) -> dict[str, Any]:
         """The last quote of each symbol (comma-separated); a symbol without one is left out."""
         return {"quotes": _latest(desk, symbols, feed, latest_quote)}
 
     @get("/trades/latest")
     async def trades(
-        self, request: AccountRequest, desk: Desk, symbols: str, feed: str | None = None
+        self,
+        request: AccountRequest,
+        desk: NamedDependency[Desk],
+        symbols: FromQuery[str],
+        feed: FromQuery[str | None] = None,
     ) -> dict[str, Any]:
         """The last trade of each symbol (comma-separated); a symbol without one is left out."""
         return {"trades": _latest(desk, symbols, feed, latest_trade)}

@@ -25,6 +25,7 @@ from gateways.errors import BAD_REQUEST, UNPROCESSABLE, ApiError
 # The longest number with a use: ten digits, a point, eight decimals. Three times that is already a mistake.
 NUMBER_TEXT_MAX: Final = 64
 
+_TIME: Final = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(Z|[+-]\d\d:\d\d)", re.ASCII)
 _NUMBER: Final = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,4})?", re.ASCII)
 
 SIDES: Final = {"buy": Side.BUY, "sell": Side.SELL}
@@ -319,6 +320,18 @@ def time_text(ns: int) -> str:
     """RFC 3339 in UTC, nanoseconds kept."""
     seconds, part = divmod(ns, 1_000_000_000)
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{part:09d}Z"
+
+
+def parse_time(name: str, text: str) -> int:
+    """ns since 1970 of an RFC 3339 time, nanoseconds kept. Raises ApiError (422)."""
+    parts = _TIME.fullmatch(text)
+    try:
+        whole = datetime.fromisoformat(parts[1] + parts[3]) if parts is not None else None
+    except ValueError:  # the 30th of February
+        whole = None
+    if parts is None or whole is None:
+        raise ApiError(UNPROCESSABLE, f"{name} '{text[:40]}' is no time; send one like 2026-01-31T09:30:00Z")
+    return int(whole.timestamp()) * 1_000_000_000 + int((parts[2] or "").ljust(9, "0"))
 
 
 def _time_or_none(ns: int) -> str | None:

@@ -5,22 +5,23 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Annotated, Any, Final
 
 import msgspec
 from litestar import Controller, Response, delete, get, post
+from litestar.di import NamedDependency
 from litestar.openapi.spec import OpenAPIMediaType, Operation, RequestBody, Schema
 from litestar.openapi.spec.enums import OpenAPIType
-from litestar.params import Parameter
+from litestar.params import FromPath, FromQuery, QueryParameter, RawBody
 
 from actors.view import OrderView
 from core import ids
 from core.records import TEXT_BYTES_MAX
+from core.units import INT64_MAX
 from gateways.auth import AccountRequest
 from gateways.desk import Desk
 from gateways.errors import NOT_FOUND, UNPROCESSABLE, ApiError
-from gateways.order_wire import OPEN_STATUSES, SIDES, TIFS, TYPES, Order, parse_order
+from gateways.order_wire import OPEN_STATUSES, SIDES, TIFS, TYPES, Order, parse_order, parse_time
 
 # An order is some 200 bytes of JSON; a client order id of 128 characters and generous blanks fit many times.
 BODY_BYTES_MAX: Final = 16 << 10
@@ -81,7 +82,7 @@ class Orders(Controller):
     tags = ("orders",)
 
     @post(status_code=200, request_max_body_size=BODY_BYTES_MAX, operation_class=_OrderOperation)
-    async def place(self, request: AccountRequest, desk: Desk, body: bytes) -> Order:
+    async def place(self, request: AccountRequest, desk: NamedDependency[Desk], body: RawBody) -> Order:
         """Place an order. 200: accepted and in the log; any other status: not. 503 with "outcome unknown"
         says that nobody knows yet: ask by client_order_id before sending it again."""
         event = await desk.submit(request.user, parse_order(body))
@@ -91,15 +92,15 @@ class Orders(Controller):
     async def list_orders(
         self,
         request: AccountRequest,
-        desk: Desk,
-        status: str = "open",
-        limit: Annotated[int, Parameter(ge=1, le=PAGE_MAX)] = PAGE_DEFAULT,
-        after: datetime | None = None,
-        until: datetime | None = None,
-        direction: str = "desc",
-        side: str | None = None,
-        symbols: str | None = None,
-        nested: bool | None = None,
+        desk: NamedDependency[Desk],
+        status: FromQuery[str] = "open",
+        limit: Annotated[int, QueryParameter(ge=1, le=PAGE_MAX)] = PAGE_DEFAULT,
+        after: FromQuery[str | None] = None,
+        until: FromQuery[str | None] = None,
+        direction: FromQuery[str] = "desc",
+        side: FromQuery[str | None] = None,
+        symbols: FromQuery[str | None] = None,
+        nested: FromQuery[bool | None] = None,
     ) -> list[Order]:
         """The account's orders, newest first unless direction=asc. status: open, closed or all."""
         _one_of("status", status, ("open", "closed", "all"))
@@ -107,7 +108,8 @@ class Orders(Controller):
         if side is not None:
             _one_of("side", side, tuple(SIDES))
         wanted = None if symbols is None else set(symbols.split(","))
-        after_ns, until_ns = _ns(after, 0), _ns(until, 1 << 63)
+        after_ns = 0 if after is None else parse_time("after", after)
+        until_ns = INT64_MAX if until is None else parse_time("until", until)
 
         def asked_for(order: OrderView) -> bool:
             return (
@@ -124,17 +126,23 @@ class Orders(Controller):
         return [desk.show_order(order) for order in found]
 
     @get("/{order_id:str}")
-    async def one_order(self, request: AccountRequest, desk: Desk, order_id: str) -> Order:
+    async def one_order(
+        self, request: AccountRequest, desk: NamedDependency[Desk], order_id: FromPath[str]
+    ) -> Order:
         return desk.show_order(desk.order(request.user, order_id))
 
     @delete("/{order_id:str}", status_code=204)
-    async def cancel(self, request: AccountRequest, desk: Desk, order_id: str) -> None:
+    async def cancel(
+        self, request: AccountRequest, desk: NamedDependency[Desk], order_id: FromPath[str]
+    ) -> None:
         """Ask for the cancel: 204 when it is in the log and on its way. Its update says how it ends."""
         order = desk.order(request.user, order_id)
         await desk.cancel(request.user, order.order_id)
 
     @delete(status_code=207)
-    async def cancel_all(self, request: AccountRequest, desk: Desk) -> Response[list[Cancelled]]:
+    async def cancel_all(
+        self, request: AccountRequest, desk: NamedDependency[Desk]
+    ) -> Response[list[Cancelled]]:
         """Ask for the cancel of every open order of the account; one line for each."""
         still_open = _every_open(desk, request.user)
         lines: list[Cancelled] = []
@@ -145,7 +153,9 @@ class Orders(Controller):
 
 
 @get("/orders:by_client_order_id", tags=["orders"])
-async def by_client_order_id(request: AccountRequest, desk: Desk, client_order_id: str) -> Order:
+async def by_client_order_id(
+    request: AccountRequest, desk: NamedDependency[Desk], client_order_id: FromQuery[str]
+) -> Order:
     """The order that the account gave this client_order_id: what to ask after an unknown outcome."""
     known = client_order_id.isascii() and len(client_order_id) <= TEXT_BYTES_MAX
     order = desk.view.order_by_client_id(request.user, client_order_id) if known else None
@@ -190,7 +200,3 @@ async def _cancel_one(desk: Desk, account: int, order: OrderView) -> Cancelled:
 def _one_of(name: str, value: str, words: tuple[str, ...]) -> None:
     if value not in words:
         raise ApiError(UNPROCESSABLE, f"{name} '{value[:40]}' is not known; send one of {', '.join(words)}")
-
-
-def _ns(time: datetime | None, otherwise: int) -> int:
-    return otherwise if time is None else int(time.timestamp() * 1_000_000_000)

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import msgspec
 from litestar import Request, Response, Router, get
+from litestar.di import NamedDependency
 from litestar.static_files import create_static_files_router
 
 from gateways.desk import Desk
@@ -33,12 +34,16 @@ class Health(msgspec.Struct, frozen=True):
 
 
 @get("/health", tags=["market"])
-async def health(desk: Desk) -> Health:
+async def health(desk: NamedDependency[Desk]) -> Health:
     return Health("ok", len(desk.view.instruments()), len(desk.answers), time.time_ns())
 
 
 @get("/demo", include_in_schema=False)
-async def demo(request: Request[Any, Any, Any], identity: Identity, settings: GatewaySettings) -> DemoKey:
+async def demo(
+    request: Request[Any, Any, Any],
+    identity: NamedDependency[Identity],
+    settings: NamedDependency[GatewaySettings],
+) -> DemoKey:
     """The demo account's key, for the page."""
     only_here(request, settings.demo)
     if identity.demo is None:

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import msgspec
 from litestar import WebSocket, websocket
+from litestar.di import NamedDependency
 from litestar.exceptions import WebSocketDisconnect
 
 from gateways.desk import Desk
@@ -73,7 +74,11 @@ class _Codec:
 
 @websocket("/v2/iex")
 async def quote_stream(
-    socket: WebSocket[Any, Any, Any], desk: Desk, identity: Identity, streams: Streams, ticks: TickFeed
+    socket: WebSocket[Any, Any, Any],
+    desk: NamedDependency[Desk],
+    identity: NamedDependency[Identity],
+    streams: NamedDependency[Streams],
+    ticks: NamedDependency[TickFeed],
 ) -> None:
     """Alpaca's market data stream: auth, subscribe, then quotes and trades."""
     await socket.accept()

@@ -28,18 +28,6 @@ _TIMESTAMP_TYPE: Final = -1
 _CODES: Final = {"u1": "B", "u4": "I", "u8": "Q", "i8": "q"}
 
 
-def _tick_struct() -> struct.Struct:
-    """core.records.TICK as a struct: reading a tick through numpy would take ten times as long."""
-    fields = [TICK[name].str.lstrip("<|") for name in TICK.names or ()]
-    codes = [f"{text[1:]}x" if text[0] == "V" else _CODES[text] for text in fields]
-    layout = struct.Struct("<" + "".join(codes))
-    assert layout.size == TICK.itemsize
-    return layout
-
-
-_TICK: Final = _tick_struct()
-
-
 class Tick(msgspec.Struct, frozen=True):
     """One record of the tick broadcast; fields as in core.records.TICK."""
 
@@ -54,6 +42,19 @@ class Tick(msgspec.Struct, frozen=True):
     px_e8: int
     size_e8: int
     recording_index: int
+
+
+def _tick_struct() -> struct.Struct:
+    """core.records.TICK as a struct: reading a tick through numpy would take ten times as long."""
+    codes, end = "<", 0
+    for name in Tick.__struct_fields__:
+        field, offset = TICK.fields[name][:2] if TICK.fields is not None else (TICK, 0)
+        codes += f"{offset - end}x{_CODES[field.str.lstrip('<|')]}"
+        end = offset + field.itemsize
+    return struct.Struct(codes)
+
+
+_TICK: Final = _tick_struct()
 
 
 def decode_tick(record: bytes) -> Tick:

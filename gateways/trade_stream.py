@@ -18,6 +18,7 @@ from typing import Any, Final
 
 import msgspec
 from litestar import WebSocket, websocket
+from litestar.di import NamedDependency
 from litestar.exceptions import WebSocketDisconnect
 
 from core.events import Event
@@ -139,7 +140,11 @@ def _error(code: int, text: str) -> bytes:
 
 @websocket("/stream")
 async def trade_stream(
-    socket: WebSocket[Any, Any, Any], desk: Desk, identity: Identity, streams: Streams, updates: TradeUpdates
+    socket: WebSocket[Any, Any, Any],
+    desk: NamedDependency[Desk],
+    identity: NamedDependency[Identity],
+    streams: NamedDependency[Streams],
+    updates: NamedDependency[TradeUpdates],
 ) -> None:
     """Alpaca's trading stream: authenticate, listen, then trade_updates."""
     await socket.accept()
