@@ -31,6 +31,7 @@ from marketdata.source import NS, Description, Step, quote, trade
 SOURCE_LABEL: Final = "Simulated intraday data between real daily closes"
 
 TICK_E8: Final = PRICE_SCALE // 100  # a cent, the tick of US shares over a dollar
+SEED: Final = 1  # of the default replay: everyone who starts it sees the same days
 ROUND_LOT: Final = 100  # shares; quotes and trades are in these
 
 WINDOW_DAYS: Final = 250  # about a year of trading
@@ -136,7 +137,7 @@ class Bridge:
         first, last = self._dates[1], self._dates[-1]
         text = (
             f"Daily closes of {len(self._symbols)} US shares, {first} to {last}, are real ({ADJUSTMENT}, "
-            f"rounded to the cent). All quotes and trades between two closes are simulated (seed {self._seed}). "
+            f"rounded to the cent). All quotes and trades between two are simulated (seed {self._seed}). "
             "The days loop, at any hour."
         )
         return Description("bridge", SOURCE_LABEL, text, self._symbols)

@@ -116,7 +116,7 @@ def _future(symbol: str, year: int) -> InstrumentDefinition:
     parts = _FUTURE.fullmatch(symbol)
     if parts is None or parts[1] not in FUTURES:
         raise InstrumentUnknown(
-            f"the tick of {symbol} is not known, and a market-by-order file does not tell it; add the product "
+            f"the tick of {symbol} is not known, and a recording does not tell it; add the product "
             f"to FUTURES in marketdata/instruments.py (known are {', '.join(FUTURES)})"
         )
     name, tick_e8 = FUTURES[parts[1]]

@@ -43,9 +43,9 @@ class Recorded:
         head = self._recording
         symbols = tuple(sorted(head.symbols.values()))
         text = (
-            f"{head.path.name} ({head.dataset}, {head.start}): {', '.join(symbols)}, every order as the exchange "
-            f"sent it. Gaps are cut to {GAP_NS_MAX // NS} s, auctions pass at once, and the recording "
-            "loops, at any hour."
+            f"{head.path.name} ({head.dataset}, {head.start}): {', '.join(symbols)}, every order as the "
+            f"exchange sent it. Gaps are cut to {GAP_NS_MAX // NS} s, auctions pass at once, and it loops, "
+            "at any hour."
         )
         return Description("recording", RECORDING_LABEL, text, symbols)
 

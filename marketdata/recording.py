@@ -126,7 +126,7 @@ def _decoded(path: Path) -> Iterator[list[Any]]:
             for chunk in chain([first], iter(lambda: file.read(CHUNK_BYTES), b"")):
                 decoder.write(chunk)
                 yield decoder.decode()
-        except dbn.DBNError as error:
+        except (dbn.DBNError, RuntimeError) as error:  # RuntimeError: the zstd stream is damaged
             raise RecordingError(f"{path} is not a whole DBN file: {error}") from error
         if decoder.buffer():
             raise RecordingError(f"{path} ends inside a record; it was cut off")

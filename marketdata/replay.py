@@ -12,6 +12,7 @@ Time comes in as an argument (Clock). One thread runs it.
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import inf
 from typing import Final, NamedTuple, Protocol
 
 from core.records import TickKind
@@ -32,7 +33,7 @@ class Clock(NamedTuple):
 
     wall: Callable[[], int]
     monotonic: Callable[[], int]
-    sleep: Callable[[float], None]
+    sleep: Callable[[float], object]
 
 
 class TickSink(Protocol):
@@ -63,13 +64,13 @@ class Replay:
         requested: Callable[[], int] = lambda: 0,
     ) -> None:
         if speed < 0:
-            raise ValueError(f"speed {speed} is negative; 1 is real time, 0 as fast as it goes")
+            raise ValueError(f"speed {speed} is negative; 1 is real time, 0 (or inf) as fast as it goes")
         self._source = source
         self._instruments = instruments
         self._ticks = ticks
         self._feed = feed
         self._clock = clock
-        self._speed = speed
+        self._speed = 0.0 if speed == inf else speed
         self._requested = requested
         self._standing: dict[str, tuple[Tick, int]] = {}  # the quote that stands, and when it was published
         self._request = 0
