@@ -34,10 +34,10 @@ Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 class StaleEpoch(RuntimeError):
     """The shard has a newer owner. Stop writing, and let it go on."""
 
-    def __init__(self, shard: int, epoch: int, owner_epoch: int) -> None:
+    def __init__(self, shard: int, owner_epoch: int, newest_epoch: int) -> None:
         super().__init__(
-            f"shard {shard} is owned at epoch {owner_epoch}; a snapshot of epoch {epoch} is not taken. "
-            "This process has been replaced: it must end."
+            f"shard {shard} has an owner at epoch {newest_epoch}; a snapshot for the one at {owner_epoch} is not "
+            "taken. This process has been replaced: it must end."
         )
 
 
@@ -73,16 +73,21 @@ class SnapshotStore:
         state_hash: str,
         layout_version: int,
         blobs: Mapping[str, bytes],
+        owner_epoch: int,
     ) -> None:
-        """Store a snapshot, and let go of old ones. Raises StaleEpoch. Saved again, it replaces itself."""
+        """Store a snapshot, and let go of old ones. Saved again, it replaces itself.
+
+        epoch: of the last record in the state. owner_epoch: of the owner whose log the writer follows, which is
+        higher while a new owner has not written yet. Raises StaleEpoch if the shard has a newer one.
+        """
         connection = await database.connect(self._url)
         try:
             async with connection.transaction():
-                owner_epoch = await connection.fetchval(
+                newest_epoch = await connection.fetchval(
                     "SELECT epoch FROM shard_owner WHERE shard = $1 FOR SHARE", shard
                 )
-                if owner_epoch is not None and owner_epoch > epoch:
-                    raise StaleEpoch(shard, epoch, owner_epoch)
+                if newest_epoch is not None and newest_epoch > owner_epoch:
+                    raise StaleEpoch(shard, owner_epoch, newest_epoch)
                 await connection.execute(
                     "DELETE FROM snapshots WHERE shard = $1 AND epoch = $2 AND seq = $3", shard, epoch, seq
                 )

@@ -41,7 +41,7 @@ def _raise_stop(number: int, frame: object) -> None:
     raise _Stop
 
 
-async def _store(config: Config, snapshot: Snapshot) -> None:
+async def _store(config: Config, snapshot: Snapshot, owner_epoch: int) -> None:
     await SnapshotStore(config.postgres_url).save(
         shard=config.shard,
         epoch=snapshot.epoch,
@@ -50,6 +50,7 @@ async def _store(config: Config, snapshot: Snapshot) -> None:
         state_hash=snapshot.state_hash,
         layout_version=snapshot.version,
         blobs=snapshot.blobs,
+        owner_epoch=owner_epoch,
     )
 
 
@@ -85,7 +86,7 @@ class Snapshots:
         snapshot = take(self.replica.state)
         write_file(snapshot_path(self._config), snapshot)
         try:
-            asyncio.run(_store(self._config, snapshot))
+            asyncio.run(_store(self._config, snapshot, self._reader.tail.epoch))
         except StaleEpoch:
             raise
         except database.POSTGRES_TROUBLE as error:

@@ -97,47 +97,43 @@ async def test_a_clients_text_puts_no_header_and_no_line_into_a_mail(a_desk: Des
     assert sum(line.startswith("Still open:") for line in mail.get_content().splitlines()) == 1
 
 
-class DiesAt(Notifications):
-    """Reaches one step for its second fill, and is gone there."""
+class Dies(Notifications):
+    """Reaches one step of its work, and is gone there."""
 
     died = False
 
-    async def _die(self, step: str) -> None:
-        if self.step == step:
-            self.died = True
-            await asyncio.Future()
+    async def _die(self) -> None:
+        self.died = True
+        await asyncio.Future()
 
 
-class DiesAfterClaim(DiesAt):
+class DiesAfterClaim(Dies):
     async def _send(self, connection: Connection, fills: dict[str, OrderUpdate]) -> None:
         self._smtp_port = free_port()  # nobody is there: claimed, and never handed over
         try:
             await super()._send(connection, fills)
         except aiosmtplib.SMTPException:
-            self.died = True
-            await asyncio.Future()
+            await self._die()
 
 
-class DiesAfterHandOver(DiesAt):
+class DiesAfterHandOver(Dies):
     """The mails are taken, but not one is confirmed."""
 
     async def _send(self, connection: Connection, fills: dict[str, OrderUpdate]) -> None:
         await super()._send(connection, fills)
         await connection.execute("UPDATE notifications_sent SET sent_at = NULL")
-        self.died = True
-        await asyncio.Future()
+        await self._die()
 
 
-class DiesBeforeCursor(DiesAt):
+class DiesBeforeCursor(Dies):
     async def _send(self, connection: Connection, fills: dict[str, OrderUpdate]) -> None:
         await super()._send(connection, fills)
-        self.died = True
-        await asyncio.Future()
+        await self._die()
 
 
 @pytest.mark.parametrize("dying", [DiesAfterClaim, DiesAfterHandOver, DiesBeforeCursor])
 async def test_a_death_at_any_step_leaves_one_mail_for_each_fill(
-    dying: type[DiesAt],
+    dying: type[Dies],
     a_desk: Desk,
     nats_server: NatsServer,
     postgres_url: str,

@@ -269,7 +269,7 @@ async def test_two_publishers_at_once_publish_nothing_twice(a_desk: Desk, nats_s
 
 
 async def test_a_stream_of_another_log_is_not_written_to(
-    a_desk: Desk, nats_server: NatsServer, tmp_path: object, monkeypatch: pytest.MonkeyPatch
+    a_desk: Desk, nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     a_desk.open_account()
     a_desk.define_instrument()

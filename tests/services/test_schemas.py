@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Any
 
 import msgspec
 import pytest
@@ -101,17 +102,9 @@ def test_the_type_in_a_body_is_the_root_of_its_subject(name: str) -> None:
 
 
 def a_report(exec_type: ExecType, reject: Reject) -> OrderUpdate:
-    zeros = dict.fromkeys(Event.__struct_fields__, 0)
-    event = Event(
-        **{
-            **zeros,
-            "text": "",
-            "kind": int(EventKind.ORDER),
-            "seq": 1,
-            "exec_type": int(exec_type),
-            "reject_code": int(reject),
-        }
-    )  # type: ignore[arg-type]
+    fields: dict[str, Any] = dict.fromkeys(Event.__struct_fields__, 0)
+    fields |= {"text": "", "kind": EventKind.ORDER, "seq": 1, "exec_type": exec_type, "reject_code": reject}
+    event = Event(**fields)
     update = to_update(event, shard=0, prior_seq=0, account="", symbol="")
     assert isinstance(update, OrderUpdate)
     return update

@@ -21,10 +21,12 @@ async def a_store(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> Snapsho
     return SnapshotStore(postgres_url)
 
 
-async def save(store: SnapshotStore, seq: int, epoch: int = 1, shard: int = 0) -> Snapshot:
+async def save(
+    store: SnapshotStore, seq: int, epoch: int = 1, shard: int = 0, owner_epoch: int | None = None
+) -> Snapshot:
     blobs = {"accounts": os.urandom(2500), "orders": os.urandom(1000), "positions": b"", "names": b"TW000001"}
     snapshot = Snapshot(shard, epoch, seq, seq * 100, f"hash-{seq}", 7, blobs)
-    await store.save(**snapshot._asdict())
+    await store.save(**snapshot._asdict(), owner_epoch=epoch if owner_epoch is None else owner_epoch)
     return snapshot
 
 
@@ -105,6 +107,15 @@ async def test_an_owner_that_was_replaced_saves_nothing(a_store: SnapshotStore) 
     assert await a_store.newest(0) == kept
 
 
+async def test_a_new_owner_that_has_written_nothing_yet_may_save_its_predecessors_state(
+    a_store: SnapshotStore,
+) -> None:
+    old = await a_store.claim_epoch(0, "old")
+    new = await a_store.claim_epoch(0, "new")
+    kept = await save(a_store, 10, epoch=old, owner_epoch=new)
+    assert await a_store.newest(0) == kept
+
+
 async def test_a_save_that_is_cut_off_leaves_nothing(a_store: SnapshotStore, postgres_url: str) -> None:
     before = await save(a_store, 10)
 
@@ -115,7 +126,14 @@ async def test_a_save_that_is_cut_off_leaves_nothing(a_store: SnapshotStore, pos
 
     with pytest.raises(ConnectionResetError):
         await a_store.save(
-            shard=0, epoch=1, seq=20, log_position=0, state_hash="", layout_version=7, blobs=Cut(a=b"")
+            shard=0,
+            epoch=1,
+            seq=20,
+            log_position=0,
+            state_hash="",
+            layout_version=7,
+            blobs=Cut(a=b""),
+            owner_epoch=1,
         )
     assert await a_store.newest(0) == before
     assert len(await fetch(postgres_url, "SELECT * FROM snapshots")) == 1
