@@ -211,7 +211,6 @@ _BY_NAME: Final = {option.name: option for option in OPTIONS}
 OTHER_VARIABLES: Final = {
     "TRADEWIND_CONFIG": f"the configuration file to read instead of ./{CONFIG_FILE}",
     "TRADEWIND_CACHE_DIR": "where compiled functions are kept (default: .cache/ beside the sources)",
-    "TRADEWIND_CHROMIUM": "the Chromium that the browser tests drive (default: found on PATH)",
 }
 
 
