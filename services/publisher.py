@@ -5,9 +5,9 @@ What always holds: **the stream is the log's events, each once, in the log's ord
 - The stream itself says how far it has come. At each (re)connection its last message is read, and publishing
   goes on with the event after that one. The cursor file only says where in the log that is.
 - Each message expects the one before it to be the stream's last (`services/pipeline.py`). If one of those
-  under way fails, all behind it fail too, and so do those of a second publisher that was thought dead; then
-  we start again from the stream's end. `Nats-Msg-Id` is the second line, for what an old connection still had
-  under way.
+  under way fails, all behind it fail too, and we start again from the stream's end. Whoever publishes this log
+  puts an event at the same place of the stream or nowhere: what an old connection still had under way, or a
+  second publisher that was thought dead, does our work or nothing.
 - A stream that ends before the cursor has lost data (wiped, or restored from an old copy): the log is read
   from its beginning, and what the stream still has is passed over.
 - A stream that ends after the log has events which the log does not know: the log lost its tail (power cut at
