@@ -12,10 +12,14 @@ from marketdata.records import Message
 class NaiveBook:
     def __init__(self) -> None:
         self.orders: list[tuple[int, str, int, int, int]] = []  # id, side, price, size, queued at
+        self.seen: set[int] = set()  # only spares a search for an id that never came
 
     def apply(self, message: Message) -> None:
         action, side = chr(message.action), chr(message.side)
-        at = next((i for i, order in enumerate(self.orders) if order[0] == message.order_id), None)
+        at = None
+        if message.order_id in self.seen:
+            at = next((i for i, order in enumerate(self.orders) if order[0] == message.order_id), None)
+        self.seen.add(message.order_id)
         if action == "R":
             self.orders = []
         elif action in "AM":
@@ -37,5 +41,8 @@ class NaiveBook:
         return [(o[0], o[3], o[4]) for o in self.orders if o[1] == side and o[2] == price_e8]
 
     def levels(self, side: str) -> list[tuple[int, int]]:
-        prices = sorted({o[2] for o in self.orders if o[1] == side}, reverse=side == "B")
-        return [(price, sum(size for _, size, _ in self.queue(side, price))) for price in prices]
+        totals: dict[int, int] = {}
+        for _, order_side, price, size, _ in self.orders:
+            if order_side == side:
+                totals[price] = totals.get(price, 0) + size
+        return sorted(totals.items(), reverse=side == "B")

@@ -179,7 +179,7 @@ def expected_quotes(path: Path, until: int) -> list[tuple[int, Top]]:
 
 def test_quotes_are_the_changes_of_the_recorded_top_and_trades_the_recorded_ones(es_recording: Path) -> None:
     ticks = [t for step in Recorded(es_recording).steps(1) for t in step.ticks]
-    until = 9_800
+    until = 9_800  # the snapshot, the auction and the open
     quotes = [
         (t.recording_index, Top(t.bid_e8, t.bid_size_e8 // QTY_SCALE, t.ask_e8, t.ask_size_e8 // QTY_SCALE))
         for t in ticks
@@ -199,7 +199,8 @@ def test_the_steps_carry_every_message_in_order_and_time_skips_gaps_and_auctions
     assert [m.recording_index for m in messages] == list(range(68_792))
     assert {m.request for m in messages} == {7}
     offsets = [step.offset_ns for step in steps]
-    assert all(0 <= after - before <= GAP_NS_MAX for before, after in pairwise(offsets))
+    inside_an_event = NS // 1000
+    assert all(0 <= after - before <= GAP_NS_MAX + inside_an_event for before, after in pairwise(offsets))
     opening = next(s for s in steps if any(t.kind == TickKind.TRADE for t in s.ticks))
     assert opening.offset_ns < 120 * NS  # an hour before the open, most of it an auction
 
@@ -242,8 +243,8 @@ def test_the_venue_gets_every_message_and_the_recording_waits_for_it(
 
 
 def test_while_the_venue_takes_nothing_no_quote_is_refreshed(es_recording: Path, run_dir: Path) -> None:
-    venue, clock = VenueSide(run_dir), HandClock(stops_at=60 * NS)
-    clock.slept.append(lambda: venue.drain() if clock.now < NS else None)
+    venue, clock = VenueSide(run_dir), HandClock(stops_at=5 * NS)
+    clock.slept.append(lambda: venue.drain() if clock.now < NS // 100 else None)
     published = Published(clock)
     replay = Replay(
         Recorded(es_recording), {"ESH4": 1}, published, clock=clock.clock, speed=0,
@@ -251,7 +252,7 @@ def test_while_the_venue_takes_nothing_no_quote_is_refreshed(es_recording: Path,
     )  # fmt: skip
     replay.run(clock.stopped)
     assert published.ticks
-    assert max(at for at, _ in published.ticks) <= 2 * NS
+    assert max(at for at, _ in published.ticks) <= NS // 10
 
 
 def test_a_venue_that_restarts_gets_the_recording_from_its_beginning(
