@@ -77,10 +77,10 @@ def test_escape_clears_the_ticket(trader: Trader) -> None:
 
 
 def test_a_reject_shows_the_check_and_its_values(trader: Trader, stack: Stack) -> None:
-    trader.fill_ticket("XOM", "S", "7777", limit=None)
+    trader.fill_ticket("XOM", "S", "777", limit=None)
     trader.send()
 
-    words = "insufficient qty available: the order sells 7777"
+    words = "insufficient qty available: the order sells 777"
     expect(trader.answer).to_contain_text("Rejected:")
     expect(trader.answer).to_contain_text(words)
     expect(trader.orders_in("Rejected + canceled").first).to_contain_text(words)

@@ -38,6 +38,7 @@ const TIFS: readonly TimeInForce[] = ["day", "ioc"];
 
 export function TicketPanel({ ticket, setTicket, quotes, assets, account, orders, submit }: Props) {
   const [sending, setSending] = useState(false);
+  const inFlight = useRef(false); // what `sending` shows, but true at once: two keys may come before one drawing
   const [sent, setSent] = useState<Sent | null>(null);
   const [asked, setAsked] = useState(false); // problems are shown once sending was tried, not while typing
   const symbolField = useRef<HTMLInputElement>(null);
@@ -62,7 +63,7 @@ export function TicketPanel({ ticket, setTicket, quotes, assets, account, orders
   }
 
   async function send() {
-    if (sending) return;
+    if (inFlight.current) return;
     if (Object.keys(wrong).length > 0) {
       setAsked(true);
       (wrong.symbol ? symbolField : qtyField).current?.focus();
@@ -70,9 +71,11 @@ export function TicketPanel({ ticket, setTicket, quotes, assets, account, orders
     }
     const clientOrderId = clientOrderIdFor(ticket, lost, freshClientOrderId);
     const request = toRequest(ticket, clientOrderId);
+    inFlight.current = true;
     setSending(true);
     setAsked(false);
     const outcome = await submit(request);
+    inFlight.current = false;
     setSending(false);
     setSent({ request, outcome, content: contentOf(ticket) });
     // A second press must not be a second order: what was taken leaves the ticket.
@@ -81,6 +84,7 @@ export function TicketPanel({ ticket, setTicket, quotes, assets, account, orders
   }
 
   const onKey = useEffectEvent((event: globalThis.KeyboardEvent) => {
+    if (event.repeat) return; // a key held down is one decision
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
       event.preventDefault();
       void send();
