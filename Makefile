@@ -18,8 +18,6 @@ NODE_IS_NEW := node -e 'const [a, b] = process.versions.node.split(".").map(Numb
 	process.exit(a > 22 || (a == 22 && b >= 12) || (a == 20 && b >= 19) ? 0 : 1)'
 ROOMS := core shared_mem actors marketdata fix gateways services app
 
-export UV_NO_PROGRESS ?= $(if $(CI),1,)
-
 .PHONY: help setup up down test bench lint load web browser clean lock
 
 help: ## this list
