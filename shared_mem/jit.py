@@ -57,6 +57,10 @@ _settings.CACHE_DIR = str(CACHE_DIR)
 
 
 def jit(function: F) -> F:
-    """Compile `function` to machine code: no interpreter, no GIL, integer division as in C."""
-    compiled: Any = numba.njit(cache=True, nogil=True, error_model="numpy")(function)
+    """Compile `function` to machine code: no interpreter, no GIL, no allocation, integer division as in C.
+
+    Without numba's runtime (`_nrt`) an array carries no reference count, and a function that would allocate does
+    not compile at all: the hot path's rule is held by the compiler.
+    """
+    compiled: Any = numba.njit(cache=True, nogil=True, error_model="numpy", _nrt=False)(function)
     return cast(F, compiled)
