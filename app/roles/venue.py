@@ -116,8 +116,8 @@ class RecordedMarket:
     def __init__(self, config: Config) -> None:
         assert config.replay is not None
         self._symbols = open_recording(config.replay).symbols
-        self._books = {symbol: Book() for symbol in self._symbols.values()}
-        self.liquidity = recorded.Recorded(dict(self._books))
+        self.books = {symbol: Book() for symbol in self._symbols.values()}
+        self.liquidity = recorded.Recorded(dict(self.books))
         self._run_dir = config.run_dir
         self._event: list[Message] = []
         self._unqueued: set[str] = set()  # our orders have no place yet in this pass's queues
@@ -164,13 +164,13 @@ class RecordedMarket:
 
     def _begin(self) -> None:
         self._event.clear()
-        self._unqueued = set(self._books)
-        for symbol, book in self._books.items():
+        self._unqueued = set(self.books)
+        for symbol, book in self.books.items():
             book.clear()
             self.liquidity.begin(symbol)
 
     def _apply(self, symbol: str, message: Message, exchange: Exchange, now_ns: int) -> list[Answer]:
-        book, order_id = self._books[symbol], message.order_id
+        book, order_id = self.books[symbol], message.order_id
         book.apply(message)
         self.liquidity.applied(symbol, order_id, message.recording_index)
         answers: list[Answer] = []

@@ -44,7 +44,7 @@ messages = st.builds(
 )
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(st.lists(messages, max_size=60))
 def test_any_stream_leaves_the_book_that_a_plain_list_would(
     stream: list[tuple[int, int, int, int, int]],

@@ -5,7 +5,7 @@ from itertools import islice, pairwise
 from random import Random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.records import TickKind
@@ -30,6 +30,7 @@ def ticks_of(bridge: Bridge) -> list[Tick]:
     return [tick for step in bridge.steps() for tick in step.ticks]
 
 
+@settings(deadline=None)
 @given(PRICES, PRICES, st.integers(1, 500), st.integers(0, 2**64))
 def test_a_path_goes_from_close_to_close_and_stays_above_zero(
     first: int, last: int, steps: int, seed: int
@@ -41,6 +42,7 @@ def test_a_path_goes_from_close_to_close_and_stays_above_zero(
     assert all(type(price) is int for price in prices)
 
 
+@settings(deadline=None)
 @given(PRICES, PRICES, st.integers(0, 2**64))
 def test_the_same_seed_draws_the_same_path(first: int, last: int, seed: int) -> None:
     assert path(first, last, 60, Random(seed)) == path(first, last, 60, Random(seed))
