@@ -132,8 +132,9 @@ describe("a refusal", () => {
     }
   });
 
-  test("outlives a snapshot that does not know it", () => {
+  test("outlives a snapshot, for the server does not keep it", () => {
     expect(after(refusal, { type: "resync" }, aSnapshot()).orders.size).toBe(1);
+    expect(after(anUpdate("rejected", rejected), { type: "resync" }, aSnapshot()).orders.size).toBe(1);
   });
 });
 

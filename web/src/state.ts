@@ -145,9 +145,8 @@ function sortable(time: string): string {
 // --- what each action does -------------------------------------------------------------------------------
 
 function takeSnapshot(state: State, action: Extract<Action, { type: "snapshot" }>): State {
-  let orders: ReadonlyMap<string, Order> = new Map(
-    [...state.orders].filter(([, order]) => isLocal(order)), // the server never knew these
-  );
+  // The server keeps no order that it refused: what was seen of those stays.
+  let orders: ReadonlyMap<string, Order> = new Map([...state.orders].filter(([, order]) => order.status === "rejected"));
   for (const order of action.orders) {
     const before = state.orders.get(order.id);
     const kept = before?.reject_reason && !order.reject_reason ? { ...order, reject_reason: before.reject_reason } : order;
