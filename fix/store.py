@@ -196,15 +196,15 @@ class Store:
     def read(self, begin: int, end: int) -> Iterator[Stored]:
         """The application messages with numbers begin..end that are still kept, ascending. Raises
         StoreCorrupt."""
-        for segment in list(self._segments):
-            if segment.first_seq > end:
-                return
+        segments = list(self._segments)
+        ends = [segment.first_seq for segment in segments[1:]] + [self.next_out]
+        for segment, next_first in zip(segments, ends, strict=True):
+            if next_first <= begin or segment.first_seq > end:
+                continue
             if segment not in self._segments:
                 continue  # dropped by the bound while this resend was under way
             if not segment.scanned:
                 self._scan(segment)
-            if segment.first_seq + len(segment.offsets) <= begin:
-                continue
             yield from self._read_segment(segment, begin, end)
 
     def close(self) -> None:

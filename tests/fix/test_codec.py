@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import simplefix
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fix.codec import MESSAGE_BYTES_MAX, EncodeError, Framer, MissingTag, ParseError, encode, parse
@@ -22,6 +22,7 @@ def fields_of(body: list[tuple[int, str]]) -> list[tuple[int, str]]:
     return [(35, "D"), *body]
 
 
+@settings(deadline=None)
 @given(BODIES)
 def test_simplefix_reads_what_we_write(body: list[tuple[int, str]]) -> None:
     parser = simplefix.FixParser()
@@ -30,6 +31,7 @@ def test_simplefix_reads_what_we_write(body: list[tuple[int, str]]) -> None:
     assert theirs[2:-1] == fields_of(body)
 
 
+@settings(deadline=None)
 @given(BODIES)
 def test_we_read_what_simplefix_writes(body: list[tuple[int, str]]) -> None:
     theirs = simplefix.FixMessage()
@@ -43,6 +45,7 @@ def test_we_read_what_simplefix_writes(body: list[tuple[int, str]]) -> None:
     assert encode("FIX.4.4", fields_of(body)) == raw
 
 
+@settings(deadline=None)
 @given(st.lists(BODIES, min_size=1, max_size=5), st.data())
 def test_a_stream_is_the_same_however_it_is_cut(bodies: list[list[tuple[int, str]]], data: st.DataObject) -> None:
     messages = [encode("FIX.4.4", fields_of(body)) for body in bodies]
@@ -57,6 +60,7 @@ def test_a_stream_is_the_same_however_it_is_cut(bodies: list[list[tuple[int, str
     assert framer.garbled == 0
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=60).filter(lambda garbage: b"8=" not in garbage), st.booleans())
 def test_garbage_before_a_message_costs_nothing_but_itself(garbage: bytes, at_once: bool) -> None:
     message = fix("35=0|34=1")

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fix.timestamps import TimestampError, format_ns, parse_ns
 
 
+@settings(deadline=None)
 @given(st.integers(0, 4_000_000_000_000))
 def test_a_millisecond_written_is_read_back(milliseconds: int) -> None:
     assert parse_ns(format_ns(milliseconds * 1_000_000)) == milliseconds * 1_000_000

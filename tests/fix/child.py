@@ -1,0 +1,59 @@
+"""A small process for the crash tests: `child.py venue|desk FOLDER PORT TOTAL`. Made to be killed at any moment."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+
+import uvloop
+
+from fix.acceptor import Acceptor, only
+from fix.codec import Message
+from fix.durable import DurableSession, Outgoing
+from fix.initiator import Initiator
+from fix.tags import Tag
+from tests.fix.peers import Venue, order
+
+
+class NumberedDesk:
+    """Sends the orders 0..total-1; how far it is stands in the session's state. Notes every report in a file."""
+
+    def __init__(self, notes: Path, total: int) -> None:
+        self._notes = notes
+        self._total = total
+
+    def on_logon(self, session: DurableSession) -> None:
+        asyncio.get_running_loop().call_soon(self._go_on, session)
+
+    def on_logout(self, session: DurableSession) -> None:
+        pass
+
+    def on_message(self, session: DurableSession, message: Message) -> list[Outgoing]:
+        with self._notes.open("a") as notes:
+            notes.write(message.require(Tag.ClOrdID) + "\n")
+        return []
+
+    def _go_on(self, session: DurableSession) -> None:
+        at = int(session.state or b"0")
+        if at < self._total and session.is_logged_on:
+            session.send([order(str(at))], state=b"%d" % (at + 1))
+            asyncio.get_running_loop().call_soon(self._go_on, session)
+
+
+async def venue(folder: Path, port: int) -> None:
+    acceptor = Acceptor(folder, "SIMULATOR", Venue(), only({"TRADEWIND"}))
+    await acceptor.listen("127.0.0.1", port)
+    await acceptor.run()
+
+
+async def desk(folder: Path, port: int, total: int) -> None:
+    application = NumberedDesk(folder.with_suffix(".notes"), total)
+    initiator = Initiator(folder, "TRADEWIND", "SIMULATOR", application, "127.0.0.1", port)
+    await initiator.run()
+
+
+if __name__ == "__main__":
+    role, where, port_text, total_text = sys.argv[1:]
+    work = venue(Path(where), int(port_text)) if role == "venue" else desk(Path(where), int(port_text), int(total_text))
+    uvloop.run(work)
