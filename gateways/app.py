@@ -24,7 +24,7 @@ from gateways.auth import ApiKeyMiddleware
 from gateways.desk import Desk
 from gateways.docs_page import PlainDocs
 from gateways.errors import ApiError, on_api_error, on_crash, on_http_exception, on_state_away
-from gateways.html import SECURITY_HEADERS
+from gateways.html import add_security_headers
 from gateways.identity import Identity
 from gateways.log_feed import LogFeed
 from gateways.mailbox import show_mail, show_mailbox
@@ -89,7 +89,7 @@ def create_app(
             StateBusy: on_state_away,
             Exception: on_crash,
         },
-        response_headers=SECURITY_HEADERS,
+        before_send=[add_security_headers],
         request_max_body_size=BODY_BYTES_MAX,
         lifespan=[following],
         logging_config=None,

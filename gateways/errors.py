@@ -17,7 +17,6 @@ from litestar.exceptions import HTTPException
 
 from core.events import Event, reject_message
 from core.rejects import TEXTS, Reject
-from gateways.html import SECURITY_HEADERS
 
 BAD_REQUEST: Final = 40010000
 UNAUTHORIZED: Final = 40110000
@@ -67,7 +66,7 @@ def _answer(status: int, code: int, message: str, headers: dict[str, str]) -> Re
     return Response(
         {"code": code, "message": message},
         status_code=status,
-        headers={**SECURITY_HEADERS, **headers},
+        headers=headers,
         media_type=MediaType.JSON,
     )
 

@@ -12,6 +12,7 @@ from html import escape
 from typing import Final
 
 from litestar import MediaType, Response
+from litestar.types import Message, Scope
 
 _STYLE: Final = (
     ":root{color-scheme:light dark}"
@@ -29,7 +30,7 @@ CONTENT_SECURITY_POLICY: Final = (
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 
-SECURITY_HEADERS: Final = {
+_SECURITY_HEADERS: Final = {
     "Content-Security-Policy": CONTENT_SECURITY_POLICY,
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
@@ -39,6 +40,14 @@ SECURITY_HEADERS: Final = {
     # Accounts and orders are nobody's to keep; the page's own files are small.
     "Cache-Control": "no-store",
 }
+
+_RAW_HEADERS: Final = [(name.lower().encode(), value.encode()) for name, value in _SECURITY_HEADERS.items()]
+
+
+async def add_security_headers(message: Message, _scope: Scope) -> None:
+    """Litestar's `before_send`: to every answer, files and errors too."""
+    if message["type"] == "http.response.start":
+        message["headers"] = [*message.get("headers", ()), *_RAW_HEADERS]
 
 
 def page(title: str, body: str, status: int = 200) -> Response[str]:

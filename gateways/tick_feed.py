@@ -29,8 +29,9 @@ REATTACH_S: Final = 0.5
 # Ticks taken in one look before other work of the loop: some 10 ms.
 TICKS_PER_POLL: Final = 4096
 
-# Trades that wait for one client: several seconds of a busy market.
-TRADES_MAX: Final = 4096
+# Trades that wait for one client: several looks' worth, so that a client which takes what there is at each look
+# never reaches it, however large the burst. Some 4 MiB.
+TRADES_MAX: Final = 4 * TICKS_PER_POLL
 
 # Alpaca's word for every symbol.
 EVERYTHING: Final = "*"

@@ -43,8 +43,8 @@ SYMBOLS = ("AAPL", "MSFT")
 SOURCE = "prices of a test"
 
 
-def eventually(holds: Any, within_s: float = 5.0) -> Any:
-    """The first true value of `holds()`."""
+def eventually(holds: Any, within_s: float = 60.0) -> Any:
+    """The first true value of `holds()`. The bound is for a hang: the first command may wait for a compiler."""
     until = time.monotonic() + within_s
     while time.monotonic() < until:
         found = holds()
@@ -73,6 +73,14 @@ class RunningShard:
         if self._shard is not None:
             self._shard.stop()
             self._shard = None
+
+
+def _tick(symbol: str, kind: TickKind, now_ns: int, fields: dict[str, int]) -> bytes:
+    head = {"instrument": SYMBOLS.index(symbol) + 1, "kind": kind, "time_ns": now_ns, "published_ns": now_ns}
+    row = np.zeros(1, TICK)
+    for name, value in {**head, **fields}.items():
+        row[name] = value
+    return row.tobytes()
 
 
 class Market:
@@ -125,21 +133,26 @@ class Market:
 
     def quote(self, symbol: str, bid: str, ask: str) -> None:
         """To the shard, as its live quote, and to whoever follows the ticks."""
-        self._tick(symbol, TickKind.QUOTE, bid_e8=units.price_e8(bid), ask_e8=units.price_e8(ask))
+        sizes = {"bid_size_e8": units.qty_e8(300), "ask_size_e8": units.qty_e8(200)}
+        prices = {"bid_e8": units.price_e8(bid), "ask_e8": units.price_e8(ask)}
+        self._publish(symbol, TickKind.QUOTE, **prices, **sizes)
 
     def trade(self, symbol: str, price: str) -> None:
-        self._tick(symbol, TickKind.TRADE, px_e8=units.price_e8(price), size_e8=units.qty_e8(100))
+        self._publish(symbol, TickKind.TRADE, px_e8=units.price_e8(price), size_e8=units.qty_e8(100))
 
-    def _tick(self, symbol: str, kind: TickKind, **fields: int) -> None:
-        instrument = SYMBOLS.index(symbol) + 1
+    def flood_of_trades(self, symbol: str, price: str, count: int) -> None:
+        """As fast as they can be published, without waiting for anyone to see them."""
+        fields = {"px_e8": units.price_e8(price), "size_e8": units.qty_e8(100)}
+        record = _tick(symbol, TickKind.TRADE, time.time_ns(), fields)
+        for _ in range(count):
+            self._ticks.publish(record)
+        time.sleep(0.02)
+
+    def _publish(self, symbol: str, kind: TickKind, **fields: int) -> None:
+        """A tick to everyone; waits until the shard has it."""
         now = time.time_ns()
-        tick = {"instrument": instrument, "kind": kind, "time_ns": now, "published_ns": now, **fields}
-        if kind == TickKind.QUOTE:
-            tick |= {"bid_size_e8": units.qty_e8(300), "ask_size_e8": units.qty_e8(200)}
-        row = np.zeros(1, TICK)
-        for name, value in tick.items():
-            row[name] = value
-        self._ticks.publish(row.tobytes())
+        self._ticks.publish(_tick(symbol, kind, now, fields))
+        instrument = SYMBOLS.index(symbol) + 1
         eventually(lambda: now in self._times(instrument))
 
     def _times(self, instrument: int) -> tuple[int, int]:
@@ -147,7 +160,7 @@ class Market:
         seen = self.view.instrument(instrument)
         return (0, 0) if seen is None else (seen.quote_time_ns, seen.trade_time_ns)
 
-    def _report(self, order_id: str, exec_type: ExecType, status: OrdStatus, **fields: int) -> None:
+    def _report(self, order_id: str, exec_type: ExecType, status: OrdStatus, **fields: Any) -> None:
         self._venue_seq += 1
         self._ask(
             self._reports,

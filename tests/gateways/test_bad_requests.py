@@ -1,4 +1,5 @@
-"""What must never reach the shard: each is refused with a status, a code and a sentence, and nothing is sequenced."""
+"""What must never reach the shard: each is refused with a status, a code and a sentence, and nothing is
+sequenced."""
 
 from __future__ import annotations
 
