@@ -180,7 +180,7 @@ class Exchange:
     def _restored(self, report: Report, seq: int) -> Order:
         order = Order(
             report.owner, report.cl_ord_id, report.order_id, report.symbol, report.side, report.tif,
-            report.qty_e8, report.price_e8, report.recording_index, seq,
+            report.qty_e8, report.price_e8, place=report.recording_index, first_seq=seq,
         )  # fmt: skip
         self._add(order)
         self._rest(order)
