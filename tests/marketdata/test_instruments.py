@@ -9,6 +9,7 @@ from marketdata import closes, instruments
 from marketdata.bridge import SOURCE_LABEL
 from marketdata.instruments import InstrumentUnknown, definitions
 from marketdata.recorded import RECORDING_LABEL
+from marketdata.replay import QUOTE_REFRESH_NS
 
 
 def test_the_default_replay_has_the_twenty_shares_with_their_names() -> None:
@@ -26,7 +27,7 @@ def test_a_recording_defines_its_future_with_the_exchange_s_tick(es_recording: P
 
 
 def test_a_quote_outlives_several_refreshes() -> None:
-    assert all(d.quote_age_ms_max * 10**6 >= 3 * instruments.QUOTE_REFRESH_NS for d in definitions(None))
+    assert all(d.quote_age_ms_max * 10**6 >= 3 * QUOTE_REFRESH_NS for d in definitions(None))
 
 
 def test_a_product_whose_tick_is_not_known_is_refused(

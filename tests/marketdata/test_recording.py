@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import databento_dbn as dbn
 import numpy as np
@@ -18,7 +19,8 @@ def test_the_head_names_the_instruments(es_recording: Path) -> None:
 
 
 def test_every_record_comes_as_the_file_has_it(es_recording: Path) -> None:
-    decoder = dbn.DBNDecoder(compression=dbn.Compression.ZSTD)
+    packed: Any = dbn.Compression.ZSTD
+    decoder = dbn.DBNDecoder(compression=packed)
     decoder.write(es_recording.read_bytes())
     records = [record for record in decoder.decode() if isinstance(record, dbn.MBOMsg)]
     read = np.concatenate(list(batches(es_recording, request=9)))

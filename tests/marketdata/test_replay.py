@@ -161,7 +161,8 @@ def test_the_bridge_loops_and_its_prices_stay_above_zero(four_days: Closes) -> N
 
 def expected_quotes(path: Path, until: int) -> list[tuple[int, Top]]:
     """The changes of the top at event ends, by a plain book."""
-    book, last, changes = NaiveBook(), Top(0, 0, 0, 0), []
+    book, last = NaiveBook(), Top(0, 0, 0, 0)
+    changes: list[tuple[int, Top]] = []
     for batch in batches(path):
         for message in unpack_messages(batch.tobytes()):
             if message.recording_index > until:

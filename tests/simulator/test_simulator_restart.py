@@ -8,8 +8,9 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from random import Random
 
@@ -54,6 +55,15 @@ class Desk:
         if answer is not None:
             self.answers.append(answer)
         return []
+
+    def has_logged_on(self, times: int) -> bool:
+        return self.logons >= times
+
+    def accepted(self) -> list[str]:
+        return [r.cl_ord_id for r in reports(self.answers) if r.exec_type is ExecType.NEW]
+
+    def none_is_open(self, cl_ord_ids: list[str]) -> bool:
+        return not self.open_orders() & set(cl_ord_ids)
 
     def open_orders(self) -> set[str]:
         """ClOrdIDs that have a report and no last one."""
@@ -212,7 +222,7 @@ async def test_a_session_that_begins_its_numbers_anew_gives_up_its_open_orders(t
     assert anew.exchange.next_number == number
 
 
-async def logon_by_hand(port: int, fields: list[tuple[int, str]]) -> bytes:
+async def logon_by_hand(port: int, fields: Sequence[tuple[int, str]]) -> bytes:
     """A Logon with number 1; what comes back until an ExecutionReport has."""
     header = [(35, "A"), (34, "1"), (49, OWNER), (52, format_ns(time.time_ns())), (56, "SIMULATOR")]
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -270,36 +280,34 @@ async def test_after_kill_9_no_order_is_lost_and_none_is_doubled(tmp_path: Path,
     child = await start_child(tmp_path / "venue", port)
     try:
         async with connected(tmp_path / "desk", port) as (desk, session):
-            for life in range(4):
-                await until(lambda life=life: desk.logons > life)
-                for _ in range(30):
-                    orders = []
-                    for _ in range(rng.randint(1, 8)):
-                        sent.append(f"TW000-{len(sent)}")
-                        price = f"{100 + rng.randint(-5, 12) / 100:.2f}"
-                        orders.append(
-                            new_order(
-                                sent[-1], rng.choice("12"), rng.randint(1, 20), price, rng.choice("003")
-                            )
-                        )
-                    session.send(orders)
-                    if rng.random() < 0.3:
-                        session.send([cancel_request(f"C{len(sent)}", rng.choice(sent))])
-                    await asyncio.sleep(0.004)
+            for life in range(1, 5):
+                await until(partial(desk.has_logged_on, life))
+                await trade(session, rng, sent)
                 os.kill(child.pid, signal.SIGKILL)  # in the middle of it
                 assert await child.wait() == -signal.SIGKILL
                 child = await start_child(tmp_path / "venue", port)
-            seen = lambda: {r.cl_ord_id for r in reports(desk.answers) if r.exec_type is ExecType.NEW}  # noqa: E731
-            await until(lambda: len(seen()) == len(sent))
-            while still := desk.open_orders():
-                session.send(
-                    [cancel_request(f"END{n}-{len(desk.answers)}", cl) for n, cl in enumerate(sorted(still))]
-                )
-                await until(lambda still=still: not still & desk.open_orders())
+            await until(lambda: len(desk.accepted()) >= len(sent))
+            while still := sorted(desk.open_orders()):
+                names = (f"END{len(desk.answers)}-{number}" for number in range(len(still)))
+                session.send([cancel_request(name, cl) for name, cl in zip(names, still, strict=True)])
+                await until(partial(desk.none_is_open, still))
     finally:
         child.kill()
         await child.wait()
-    accepted = [r.cl_ord_id for r in reports(desk.answers) if r.exec_type is ExecType.NEW]
-    assert accepted == sent  # each once, in the order of sending
+    assert desk.accepted() == sent  # each once, in the order of sending
     Auditor().read(desk.answers)
     assert sum(r.last_qty_e8 > 0 for r in reports(desk.answers)) > 50
+
+
+async def trade(session: DurableSession, rng: Random, sent: list[str]) -> None:
+    """A few orders at a time, some of them canceled; their ids are added to `sent`."""
+    for _ in range(30):
+        orders = []
+        for _ in range(rng.randint(1, 8)):
+            sent.append(f"TW000-{len(sent)}")
+            price = f"{100 + rng.randint(-5, 12) / 100:.2f}"
+            orders.append(new_order(sent[-1], rng.choice("12"), rng.randint(1, 20), price, rng.choice("003")))
+        session.send(orders)
+        if rng.random() < 0.3:
+            session.send([cancel_request(f"C{len(sent)}", rng.choice(sent))])
+        await asyncio.sleep(0.004)

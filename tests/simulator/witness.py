@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import databento_dbn as dbn
 
@@ -17,7 +18,8 @@ class Witness:
     """The recorded orders after each record: id -> (side, price_e8, size in lots, index it queued at)."""
 
     def __init__(self, path: Path) -> None:
-        decoder = dbn.DBNDecoder(compression=dbn.Compression.ZSTD)
+        packed: Any = dbn.Compression.ZSTD
+        decoder = dbn.DBNDecoder(compression=packed)
         decoder.write(path.read_bytes())
         self.records = [record for record in decoder.decode() if isinstance(record, dbn.MBOMsg)]
         self.orders: dict[int, tuple[str, int, int, int]] = {}
