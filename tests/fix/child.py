@@ -55,5 +55,9 @@ async def desk(folder: Path, port: int, total: int) -> None:
 
 if __name__ == "__main__":
     role, where, port_text, total_text = sys.argv[1:]
-    work = venue(Path(where), int(port_text)) if role == "venue" else desk(Path(where), int(port_text), int(total_text))
+    work = (
+        venue(Path(where), int(port_text))
+        if role == "venue"
+        else desk(Path(where), int(port_text), int(total_text))
+    )
     uvloop.run(work)

@@ -83,7 +83,7 @@ def report(name: str) -> Outgoing:
 async def until(true: Callable[[], bool], seconds: float = 10.0) -> None:
     """Waits for it; a test that hangs fails here instead."""
     async with asyncio.timeout(seconds):
-        while not true():
+        while not true():  # noqa: ASYNC110  what is waited for is in another process, or has no event
             await asyncio.sleep(0.005)
 
 

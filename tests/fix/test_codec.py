@@ -47,7 +47,9 @@ def test_we_read_what_simplefix_writes(body: list[tuple[int, str]]) -> None:
 
 @settings(deadline=None)
 @given(st.lists(BODIES, min_size=1, max_size=5), st.data())
-def test_a_stream_is_the_same_however_it_is_cut(bodies: list[list[tuple[int, str]]], data: st.DataObject) -> None:
+def test_a_stream_is_the_same_however_it_is_cut(
+    bodies: list[list[tuple[int, str]]], data: st.DataObject
+) -> None:
     messages = [encode("FIX.4.4", fields_of(body)) for body in bodies]
     stream = b"".join(messages)
     framer, frames, at = Framer(), [], 0

@@ -33,7 +33,10 @@ def free_port() -> int:
 
 async def test_orders_go_out_and_reports_come_back(tmp_path: Path) -> None:
     desk, venue = Desk(), Venue()
-    async with accepting(tmp_path / "venue", venue) as (_, port), initiating(tmp_path / "desk", desk, port) as us:
+    async with (
+        accepting(tmp_path / "venue", venue) as (_, port),
+        initiating(tmp_path / "desk", desk, port) as us,
+    ):
         await until(lambda: us.session.is_logged_on)
         us.session.send([order("A"), order("B")], state=b"cursor")
         await until(lambda: desk.heard == ["A", "B"])
@@ -69,13 +72,16 @@ async def test_both_sides_go_on_with_their_numbers_after_a_restart(tmp_path: Pat
             await until(lambda: us.session.is_logged_on)
             assert us.session.next_out == 2 + 3 * life, "Logon, the order, Logout"
             us.session.send([order(name)])
-            await until(lambda: name in desk.heard)
+            await until(lambda name=name: name in desk.heard)
     assert venue.heard == desk.heard == ["A", "B", "C"]
 
 
 async def test_a_busy_application_stops_the_reading_and_loses_nothing(tmp_path: Path) -> None:
     desk, venue = Desk(), Venue()
-    async with accepting(tmp_path / "venue", venue) as (acceptor, port), initiating(tmp_path / "d", desk, port) as us:
+    async with (
+        accepting(tmp_path / "venue", venue) as (acceptor, port),
+        initiating(tmp_path / "d", desk, port) as us,
+    ):
         await until(lambda: us.session.is_logged_on)
         venue.busy = True
         us.session.send([order(str(i)) for i in range(5)])
@@ -90,9 +96,14 @@ async def test_a_busy_application_stops_the_reading_and_loses_nothing(tmp_path: 
     assert venue.heard == desk.heard
 
 
-async def test_a_connection_lost_while_the_application_is_busy_brings_the_message_again(tmp_path: Path) -> None:
+async def test_a_connection_lost_while_the_application_is_busy_brings_the_message_again(
+    tmp_path: Path,
+) -> None:
     desk, venue = Desk(), Venue()
-    async with accepting(tmp_path / "venue", venue) as (acceptor, port), initiating(tmp_path / "d", desk, port) as us:
+    async with (
+        accepting(tmp_path / "venue", venue) as (_, port),
+        initiating(tmp_path / "d", desk, port) as us,
+    ):
         await until(lambda: us.session.is_logged_on)
         venue.busy = True
         us.session.send([order("A"), order("B")])
@@ -177,7 +188,10 @@ async def test_a_stranger_is_told_why_and_gets_no_store(tmp_path: Path) -> None:
 
 async def test_a_second_logon_of_a_connected_session_is_closed_and_the_first_goes_on(tmp_path: Path) -> None:
     desk, venue = Desk(), Venue()
-    async with accepting(tmp_path / "venue", venue) as (_, port), initiating(tmp_path / "desk", desk, port) as us:
+    async with (
+        accepting(tmp_path / "venue", venue) as (_, port),
+        initiating(tmp_path / "desk", desk, port) as us,
+    ):
         await until(lambda: us.session.is_logged_on)
         assert await _said_to(port, logon(9)) == []
         us.session.send([order("A")])

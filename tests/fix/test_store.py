@@ -63,7 +63,7 @@ def test_a_torn_tail_at_every_byte_loses_only_the_append_that_was_torn(tmp_path:
         store.append(9, [sent(store.next_out, "after")], b"after")
         store = reopened(store)
         assert (store.next_in, store.state) == (9, b"after")
-        assert list(store.read(store.next_out - 1, store.next_out - 1))[0].raw == b"after"
+        assert next(store.read(store.next_out - 1, store.next_out - 1)).raw == b"after"
         store.close()
 
 
@@ -179,14 +179,17 @@ def test_a_state_that_is_too_large_is_refused_before_anything_is_written(tmp_pat
 
 
 APPENDS = st.lists(
-    st.tuples(st.integers(1, 9), st.lists(st.booleans(), max_size=3), st.none() | st.binary(max_size=20)), max_size=12
+    st.tuples(st.integers(1, 9), st.lists(st.booleans(), max_size=3), st.none() | st.binary(max_size=20)),
+    max_size=12,
 )
 
 
 @settings(max_examples=60, deadline=None)
 @given(APPENDS, st.data())
 def test_whatever_was_appended_is_read_back(
-    tmp_path_factory: pytest.TempPathFactory, appends: list[tuple[int, list[bool], bytes | None]], data: st.DataObject
+    tmp_path_factory: pytest.TempPathFactory,
+    appends: list[tuple[int, list[bool], bytes | None]],
+    data: st.DataObject,
 ) -> None:
     store = Store(tmp_path_factory.mktemp("store"))
     next_in, next_out, state, kept = 1, 1, b"", []
