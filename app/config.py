@@ -38,6 +38,9 @@ SHARD_MAX: Final = 4095
 SPEED_MAX: Final = 10_000.0
 SHM_DIR: Final = Path("/dev/shm")
 
+# The simulator answers on the loopback only, whatever address the doors listen on.
+VENUE_HOST: Final = "127.0.0.1"
+
 Gate = Literal["written", "synced"]
 
 
@@ -57,6 +60,13 @@ class Ports(msgspec.Struct, frozen=True):
     valkey: int
 
 
+class Address(NamedTuple):
+    """Where somebody else listens."""
+
+    host: str
+    port: int
+
+
 class Config(msgspec.Struct, frozen=True):
     """One stack. Paths are absolute; `speed` is a multiple of recorded time (inf: all out)."""
 
@@ -69,6 +79,7 @@ class Config(msgspec.Struct, frozen=True):
     postgres_url: str
     nats_url: str
     redis_url: str
+    venue_address: Address
     replay: Path | None
     speed: float
     ports: Ports
@@ -176,6 +187,18 @@ def _host(text: str) -> str:
     return text
 
 
+def _address(text: str) -> Address:
+    host, _, port = text.rpartition(":")
+    if (
+        not host
+        or any(c.isspace() or c == "/" for c in host)
+        or not port.isdigit()
+        or not 0 < int(port) < 65536
+    ):
+        raise ValueError("give the address of a FIX acceptor, like venue.example:9876")
+    return Address(host.strip("[]"), int(port))
+
+
 def _url(*schemes: str) -> Callable[[str], str]:
     def parse(text: str) -> str:
         example = f"{schemes[0]}://user:password@host:port"
@@ -204,6 +227,13 @@ OPTIONS: Final = (
     Option("postgres_url", _url("postgresql", "postgres"), None, "URL", "use this PostgreSQL; starts none"),
     Option("nats_url", _url("nats", "tls"), None, "URL", "use this NATS server (JetStream on); starts none"),
     Option("redis_url", _url("redis", "rediss"), None, "URL", "use this Redis or Valkey server; starts none"),
+    Option(
+        "venue_address",
+        _address,
+        None,
+        "HOST:PORT",
+        "where orders go by FIX; default: this stack's simulator",
+    ),
 )
 _BY_NAME: Final = {option.name: option for option in OPTIONS}
 
@@ -308,6 +338,8 @@ def _build(values: dict[str, Any]) -> Config:
     for server in embedded:
         name, url = own[server]
         values[name] = url
+    if values["venue_address"] is None:
+        values["venue_address"] = Address(VENUE_HOST, ports.venue)
     return Config(**values, run_dir=run_dir_of(data_dir), ports=ports, embedded=embedded)
 
 

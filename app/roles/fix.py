@@ -23,7 +23,7 @@ from shared_mem.segment import SegmentMissing
 
 SENDER: Final = "TRADEWIND"
 TARGET: Final = "SIMULATOR"
-# The venue is on this machine: a dead one is known within 2.4 of these.
+# A dead venue is known within 2.4 of these.
 HEARTBEAT_S: Final = 5
 # How often a venue that didn't keep up is looked at again.
 ROOM_S: Final = 0.005
@@ -43,9 +43,8 @@ async def _serve(config: Config, ready: Callable[[], None]) -> None:
         SENDER,
         TARGET,
         router,
-        config.host,
-        config.ports.venue,
-        HEARTBEAT_S,
+        *config.venue_address,
+        heartbeat_s=HEARTBEAT_S,
         sync=config.gate == "synced",
     )
     session = initiator.session

@@ -53,6 +53,12 @@ def test_a_named_server_is_not_started_here(tmp_path: Path) -> None:
     assert found.embedded == {"nats", "valkey"}
 
 
+def test_orders_go_to_the_own_simulator_unless_another_venue_is_named(tmp_path: Path) -> None:
+    assert load(tmp_path, {"host": "0.0.0.0"}).venue_address == ("127.0.0.1", 8702)
+    named = load(tmp_path, environment={"TRADEWIND_VENUE_ADDRESS": "venue.example:9876"})
+    assert named.venue_address == ("venue.example", 9876)
+
+
 def test_an_empty_variable_is_as_good_as_none(tmp_path: Path) -> None:
     assert load(tmp_path, environment={"TRADEWIND_NATS_URL": ""}).embedded == {"postgres", "nats", "valkey"}
 
@@ -92,6 +98,8 @@ def test_speed_max_is_flat_out(tmp_path: Path) -> None:
         ("postgres_url", "mysql://x", "postgresql://user:password@host:port"),
         ("nats_url", "nats://", "nats://user:password@host:port"),
         ("redis_url", "redis://h:port", "redis://user:password@host:port"),
+        ("venue_address", "venue.example", "like venue.example:9876"),
+        ("venue_address", "venue.example:70000", "like venue.example:9876"),
         ("replay", "no-such-file.dbn", "does not exist"),
     ],
 )
