@@ -82,7 +82,7 @@ def _status(words: argparse.Namespace) -> int:
     print("ready" if current.ready else "not ready")
     for process in current.processes:
         print(f"  {process.name:14} {process.state:9} {process.pid or '-':>8}  {process.detail}".rstrip())
-    for name, place in current.endpoints.items():
+    for name, place in (current.endpoints | current.demo).items():
         print(f"  {name:14} {place}")
     return 0 if current.ready else EXIT_FAULT
 
@@ -117,6 +117,18 @@ def _run(words: argparse.Namespace) -> int:
     return stack.run_role(_config(words), role)
 
 
+def _log(words: argparse.Namespace) -> int:
+    from app import log_tool
+
+    return log_tool.ACTIONS[words.action](_config(words), words)
+
+
+def _bench(words: argparse.Namespace) -> int:
+    from loadtests import bench
+
+    return bench.run(words.names, words.json)
+
+
 def _version(_words: argparse.Namespace) -> int:
     print(f"tradewind {metadata.version('tradewind')}")
     return 0
@@ -149,12 +161,28 @@ def _run_words(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("role", metavar="ROLE", help="shard, gateway, … (a wrong name lists them all)")
 
 
+def _log_words(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("action", choices=("cat", "verify", "stat"))
+    parser.add_argument("--json", action="store_true", help="one JSON object a line")
+    parser.add_argument("--account", type=int, metavar="N", help="cat: only this account's number")
+    parser.add_argument("--order", type=int, metavar="N", help="cat: only this order id")
+    parser.add_argument("--since", metavar="TIME", help="cat: from this UTC time on, as 2026-11-24T09:30")
+    parser.add_argument("--until", metavar="TIME", help="cat: before this UTC time")
+
+
+def _bench_words(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("names", nargs="*", metavar="NAME", help="a wrong name lists them all")
+    parser.add_argument("--json", action="store_true", help="one JSON row a line")
+
+
 COMMANDS: Final = (
     Command("up", "start a stack, and stop it with Ctrl-C", _up_words, _up),
     Command("down", "stop a stack that was started with --detach", _no_words, _down),
     Command("status", "what runs, and where", _status_words, _status),
     Command("logs", "what the processes print", _logs_words, _logs),
     Command("run", "run one role in the foreground, for containers", _run_words, _run),
+    Command("log", "read the shard's log: cat, verify or stat", _log_words, _log),
+    Command("bench", "run benchmarks (all, or by name) and print their figures", _bench_words, _bench),
     Command("version", "the version", _no_words, _version),
 )
 

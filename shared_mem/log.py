@@ -299,6 +299,28 @@ READ_BYTES_MAX: Final = 256 << 10
 RAW_BYTES_MAX: Final = 4 << 20
 
 
+def parse_records(raw: bytes, start: int, left: int, most: int) -> tuple[list[Record], int]:
+    """The records of `raw`, which begins at position `start` and is `left` bytes from its segment's end: at most
+    `most` of them, and the position after them. Raises LogCorrupt where no record can begin."""
+    records: list[Record] = []
+    at = 0
+    while at + RECORD_HEADER_BYTES <= len(raw) and len(records) < most:
+        total, kind, _crc, seq, time_ns, epoch, _lag = _RECORD.unpack_from(raw, at)
+        taken = (total + 7) & ~7
+        if total < RECORD_HEADER_BYTES:
+            raise LogCorrupt(f"no record at position {start + at}; run `tradewind log verify`")
+        if at + taken > len(raw) and kind != KIND_PADDING:
+            break
+        if kind != KIND_PADDING:
+            payload = raw[at + RECORD_HEADER_BYTES : at + total]
+            position = start + at
+            records.append(Record(position, position + taken, seq, time_ns, epoch, kind, payload))
+        at += taken
+    if left - at < RECORD_HEADER_BYTES:
+        at = left  # too short for a header: the rest of the segment is zeros
+    return records, start + at
+
+
 class LogReader:
     """Follows the log from a position. Reading changes nothing; the cursor is the caller's to keep, with the
     effect it stands for. `position`: where to go on; 0 is the beginning."""
@@ -334,7 +356,7 @@ class LogReader:
             start = self.position
             left_in_segment = self._tail.segment_bytes - start % self._tail.segment_bytes
             raw = self._bytes(start, min(end - start, left_in_segment, READ_BYTES_MAX))
-            self._parse(raw, start, left_in_segment, max_records, records)
+            records, self.position = parse_records(raw, start, left_in_segment, max_records)
         return records
 
     def raw(self, end: int) -> bytes:
@@ -378,24 +400,6 @@ class LogReader:
         if self._file is not None:
             os.close(self._file[1])
             self._file = None
-
-    def _parse(self, raw: bytes, start: int, left: int, most: int, records: list[Record]) -> None:
-        at = 0
-        while at + RECORD_HEADER_BYTES <= len(raw) and len(records) < most:
-            total, kind, _crc, seq, time_ns, epoch, _lag = _RECORD.unpack_from(raw, at)
-            taken = (total + 7) & ~7
-            if total < RECORD_HEADER_BYTES:
-                raise LogCorrupt(f"no record at position {start + at}; run `tradewind log verify`")
-            if at + taken > len(raw) and kind != KIND_PADDING:
-                break
-            if kind != KIND_PADDING:
-                payload = raw[at + RECORD_HEADER_BYTES : at + total]
-                position = start + at
-                records.append(Record(position, position + taken, seq, time_ns, epoch, kind, payload))
-            at += taken
-        if left - at < RECORD_HEADER_BYTES:
-            at = left  # too short for a header: the rest of the segment is zeros
-        self.position = start + at
 
     def fileno(self) -> int:
         return self._fd

@@ -124,7 +124,7 @@ def _living_tail(run_dir: Path, log_id: int, segment_bytes: int) -> Tail | None:
 
 
 def _tail_from_files(log_dir: Path, run_dir: Path, log_id: int, shard: int, segment_bytes: int) -> Tail:
-    position, next_seq, epoch = recover_end(log_dir, segment_bytes)
+    position, next_seq, epoch = find_end(log_dir, segment_bytes, repair=True)
     path = tail_path(run_dir)
     path.unlink(missing_ok=True)
     segment = Segment.create(path, DATA + segment_bytes, log.LAYOUT, log.VERSION)
@@ -145,8 +145,8 @@ def _tail_from_files(log_dir: Path, run_dir: Path, log_id: int, shard: int, segm
     return Tail(segment)
 
 
-def recover_end(log_dir: Path, segment_bytes: int) -> tuple[int, int, int]:
-    """Where the files end: (position, next seq, last epoch). Cuts off a torn tail; raises LogCorrupt."""
+def find_end(log_dir: Path, segment_bytes: int, *, repair: bool) -> tuple[int, int, int]:
+    """Where the files end: (position, next seq, last epoch). repair: cut off a torn tail. Raises LogCorrupt."""
     numbers = sorted(int(path.stem) for path in log_dir.glob("*.log"))
     position, seq, epoch = (numbers[0] * segment_bytes if numbers else 0), 0, 0
     for index, number in enumerate(numbers):
@@ -163,15 +163,17 @@ def recover_end(log_dir: Path, segment_bytes: int) -> tuple[int, int, int]:
         position = number * segment_bytes + walked
         if walked == segment_bytes:
             continue
-        _end_in(path, data, size, walked, position, numbers[index + 1 :], segment_bytes)
+        _check_end(path, data, size, walked, position, numbers[index + 1 :], segment_bytes)
+        if repair:
+            _wipe_after(path, data, walked)
         break
     return int(position), int(max(seq, 1)), int(epoch)
 
 
-def _end_in(
+def _check_end(
     path: Path, data: np.ndarray, size: int, walked: int, position: int, later: list[int], segment_bytes: int
 ) -> None:
-    """The log ends inside `path`, at `walked`: make sure that it may, and wipe what stands behind."""
+    """The log ends inside `path`, at `walked`: make sure that nothing durable ever stood behind."""
     proof = int(proof_of_sync(data.ctypes.data, size, walked, position - walked))
     if proof < 0:
         for number in later:
@@ -184,6 +186,10 @@ def _end_in(
             f"{path} is damaged at offset {walked} (position {position}): the record at position {proof} proves "
             "that it had been on disk. Nothing was changed. Restore the file from a copy or a standby"
         )
+
+
+def _wipe_after(path: Path, data: np.ndarray, walked: int) -> None:
+    """Zeros behind a torn tail, so that nothing of it can be taken for a record later."""
     if data[walked:].any():
         with path.open("r+b") as file:
             file.seek(walked)
