@@ -319,7 +319,7 @@ class OrderTimes(msgspec.Struct, frozen=True):
 def time_text(ns: int) -> str:
     """RFC 3339 in UTC, nanoseconds kept."""
     seconds, part = divmod(ns, 1_000_000_000)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{part:09d}Z"
+    return f"{datetime.fromtimestamp(seconds, UTC).isoformat()[:19]}.{part:09d}Z"
 
 
 def parse_time(name: str, text: str) -> int:

@@ -119,10 +119,10 @@ class Orders(Controller):
                 and (wanted is None or desk.symbol(order.instrument) in wanted)
             )
 
+        most = SCAN_MAX if direction == "asc" else limit
+        found = _newest(desk, request.user, asked_for, most, only_open=status == "open")
         if direction == "asc":
-            found = _newest(desk, request.user, asked_for, SCAN_MAX)[::-1][:limit]
-        else:
-            found = _newest(desk, request.user, asked_for, limit)
+            found = found[::-1][:limit]
         return [desk.show_order(order) for order in found]
 
     @get("/{order_id:str}")
@@ -164,13 +164,21 @@ async def by_client_order_id(
     return desk.show_order(order)
 
 
-def _newest(desk: Desk, account: int, asked_for: Callable[[OrderView], bool], most: int) -> list[OrderView]:
-    """The newest orders that are asked for, newest first; looks back as far as it has to, up to SCAN_MAX."""
-    scan = most
+def _newest(
+    desk: Desk, account: int, asked_for: Callable[[OrderView], bool], most: int, only_open: bool
+) -> list[OrderView]:
+    """The newest orders that are asked for, newest first; looks back as far as it has to, up to SCAN_MAX.
+
+    only_open: all that is asked for is open, so it may stop at the account's last open order."""
+    open_orders = desk.account(account).open_orders if only_open else SCAN_MAX
+    if open_orders == 0:
+        return []
+    scan = PAGE_DEFAULT if only_open else min(most, PAGE_MAX)
     while True:
         orders = desk.view.orders(account, limit=scan)
         found = [order for order in orders if asked_for(order)]
-        if len(found) >= most or len(orders) < scan or scan >= SCAN_MAX:
+        seen_open = sum(order.ord_status in OPEN_STATUSES for order in orders) if only_open else 0
+        if len(found) >= most or seen_open >= open_orders or len(orders) < scan or scan >= SCAN_MAX:
             return found[:most]
         scan = min(scan * SCAN_GROWTH, SCAN_MAX)
 
