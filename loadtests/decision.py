@@ -81,7 +81,11 @@ def prepared_orders(accounts: int, count: int, seed: int) -> np.ndarray:
     orders["kind"], orders["source"] = 1, int(Source.GATEWAY)
     orders["account"] = random.integers(1, accounts + 1, count)
     orders["instrument"] = random.integers(1, INSTRUMENTS + 1, count)
-    orders["side"], orders["ord_type"], orders["tif"] = int(Side.BUY), int(OrdType.LIMIT), int(TimeInForce.DAY)
+    orders["side"], orders["ord_type"], orders["tif"] = (
+        int(Side.BUY),
+        int(OrdType.LIMIT),
+        int(TimeInForce.DAY),
+    )
     orders["qty_e8"] = random.integers(1, 11, count) * 10**8
     orders["price_e8"] = 100 * 10**8
     orders["request_id"] = np.arange(count)
@@ -94,7 +98,10 @@ def decision_ns(accounts: int, count: int) -> list[float]:
     """Nanoseconds an order, one figure a round."""
     with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
         capacity = Capacity(
-            accounts=max(1 << accounts.bit_length(), 1024), instruments=1 << 14, positions=1 << 23, orders=1 << 23
+            accounts=max(1 << accounts.bit_length(), 1024),
+            instruments=1 << 14,
+            positions=1 << 23,
+            orders=1 << 23,
         )
         shard = Shard(Path(folder) / "log", Path(folder) / "run", capacity=capacity, idle=Idle())
         shard.recover()
@@ -123,5 +130,7 @@ def bench() -> list[Row]:
         figures = decision_ns(accounts, count)
         rows.append(row(f"decision_{accounts}_accounts", "ns", figures))
         rows.append(row(f"orders_per_s_{accounts}_accounts", "1/s", [1e9 / f for f in figures]))
-    rows[-1].note = "exchange-core publishes 5 M/s at p50 1.5 us, its journal off, on one symbol (other machine)"
+    rows[
+        -1
+    ].note = "exchange-core publishes 5 M/s at p50 1.5 us, its journal off, on one symbol (other machine)"
     return rows

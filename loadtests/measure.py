@@ -89,8 +89,10 @@ def show(title: str, rows: list[Row], as_json: bool) -> None:
     print(f"{'what':<34}{'unit':>8}{'ours':>14}{'limit':>12}{'peer':>12}{'x limit':>9}{'x peer':>9}  spread")
 
     def number(value: float | None, width: int) -> str:
-        return f"{value:>{width},.3g}" if value is not None and value < 100 else (
-            f"{value:>{width},.0f}" if value is not None else " " * (width - 1) + "-"
+        return (
+            f"{value:>{width},.3g}"
+            if value is not None and value < 100
+            else (f"{value:>{width},.0f}" if value is not None else " " * (width - 1) + "-")
         )
 
     for found in rows:
