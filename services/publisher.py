@@ -10,11 +10,10 @@ What always holds: **the stream is the log's events, each once, in the log's ord
   second publisher that was thought dead, does our work or nothing.
 - A stream that ends before the cursor has lost data (wiped, or restored from an old copy): the log is read
   from its beginning, and what the stream still has is passed over.
-- A stream that ends after the log has events which the log does not know: the log lost its tail (power cut at
-  gate `written`) or is another one. Nothing is published over that; an operator decides.
+- A stream that ends after the log has events which the log does not know: the log is another one, or was
+  restored from an old copy. Nothing is published over that; an operator decides.
 
-It must not disturb trading: it only reads the log, at its gate. NATS gone means waiting, with bounded
-back-off.
+It must not disturb trading: it only reads the log. NATS gone means waiting, with bounded back-off.
 """
 
 from __future__ import annotations
@@ -84,7 +83,7 @@ class StreamAheadOfLog(RuntimeError):
     def __init__(self, shard: int, stream_seq: int, log_seq: int) -> None:
         super().__init__(
             f"stream {schemas.stream_name(shard)} ends with event {stream_seq}, which is not in the log (the "
-            f"event before it there is {log_seq}): the log lost its tail or is another one. The log is the "
+            f"event before it there is {log_seq}): the log is another one or an old copy. The log is the "
             f"truth: delete the stream, and this shard's rows in Postgres, and both are built anew from it."
         )
 

@@ -1,4 +1,9 @@
-"""The role `publisher`: the shard's log -> NATS."""
+"""The role `publisher`: the shard's log -> NATS.
+
+It follows what is synced, whatever gate the stack has for its orders: a power cut may take the end of a log
+that is only written, and the stream would then tell of events that never were. Nobody waits for it by the
+millisecond.
+"""
 
 from __future__ import annotations
 
@@ -14,11 +19,12 @@ from shared_mem.log import Gate, LogReader, Reader
 
 
 def main(config: Config, ready: Callable[[], None]) -> None:
-    gate = Gate[config.gate.upper()]
     publisher = Publisher(
         nats_url=config.nats_url,
         shard=config.shard,
-        open_log=lambda position: LogReader(config.log_dir, config.run_dir, Reader.PUBLISHER, position, gate),
+        open_log=lambda position: LogReader(
+            config.log_dir, config.run_dir, Reader.PUBLISHER, position, Gate.SYNCED
+        ),
         names=Names(ShardTables(config.run_dir)),
         cursor_file=CursorFile(config.data_dir / "cursors" / "publisher"),
         on_serving=ready,

@@ -87,7 +87,7 @@ class Desk:
     # What followers are built with.
 
     def open_log(self, position: int) -> LogReader:
-        return LogReader(self.log_dir, self.run_dir, Reader.PUBLISHER, position, Gate.WRITTEN)
+        return LogReader(self.log_dir, self.run_dir, Reader.PUBLISHER, position, Gate.SYNCED)
 
     def account_text(self, account: int) -> str | None:
         return self.accounts.get(account)
