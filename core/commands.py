@@ -6,44 +6,18 @@ rule of trade: that is the shard's work. `text` is cut nowhere: more than TEXT_B
 
 from __future__ import annotations
 
-import struct
 from typing import Any, Final
 
-import numpy as np
-
 from core import records
+from core.packing import Packer
 from core.records import COMMAND_LAYOUTS, TEXT_BYTES_MAX, CommandKind, Source
-
-_CODES: Final = {"u1": "B", "u2": "H", "u4": "I", "u8": "Q", "i8": "q"}
 
 
 class CommandError(ValueError):
     """A command that has no place in its layout: the text is too long or not ASCII."""
 
 
-class _Packer:
-    """A struct.Struct made from a dtype, once, so that packing takes half a microsecond and not ten."""
-
-    def __init__(self, layout: np.dtype[np.void]) -> None:
-        self.names = layout.names or ()
-        placed: Any = layout.fields or {}
-        codes, at = ["<"], 0
-        for name in self.names:
-            field, offset = placed[name][:2]
-            code = f"{field.itemsize}s" if field.kind == "S" else _CODES[field.str.lstrip("<|")]
-            codes.append(f"{offset - at}x{code}")
-            at = offset + field.itemsize
-        self.struct = struct.Struct("".join(codes))
-        assert self.struct.size == layout.itemsize
-
-    def pack(self, values: dict[str, Any]) -> bytes:
-        return self.struct.pack(*[values.get(name, 0) for name in self.names])
-
-    def unpack(self, raw: bytes) -> dict[str, Any]:
-        return dict(zip(self.names, self.struct.unpack_from(raw), strict=True))
-
-
-_PACKERS: Final = {kind: _Packer(layout) for kind, layout in COMMAND_LAYOUTS.items()}
+_PACKERS: Final = {kind: Packer(layout) for kind, layout in COMMAND_LAYOUTS.items()}
 
 
 def _encode(kind: CommandKind, text: str, values: dict[str, int]) -> bytes:

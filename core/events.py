@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Final
 
 import msgspec
-import numpy as np
 
 from core import units
+from core.packing import Packer
 from core.records import EVENT, EVENT_BYTES, AccountState, OrdStatus
 from core.rejects import TEXTS, Reject, Unit
 
@@ -52,11 +52,14 @@ class Event(msgspec.Struct, frozen=True):
     text: str
 
 
+_PACKER: Final = Packer(EVENT)
+
+
 def decode(seq: int, time_ns: int, payload: bytes) -> Event:
     """The event in a log record's payload (EVENT_BYTES, then text_length bytes of text)."""
-    row = np.frombuffer(payload, dtype=EVENT, count=1)[0]
-    text = payload[EVENT_BYTES : EVENT_BYTES + int(row["text_length"])].decode("ascii")
-    values = {name: int(row[name]) for name in Event.__struct_fields__[2:-1]}
+    values = _PACKER.unpack(payload)
+    length = values.pop("text_length")
+    text = payload[EVENT_BYTES : EVENT_BYTES + length].decode("ascii")
     return Event(seq=seq, time_ns=time_ns, text=text, **values)
 
 
