@@ -54,7 +54,7 @@ def main(config: Config, ready: Callable[[], None]) -> None:
         clock=Clock(time.time_ns, time.monotonic_ns, stopping.wait),
         speed=config.speed,
         feed=feed,
-        requested=partial(requested, config.run_dir) if feed else lambda: 0,
+        requested=partial(requested, config.run_dir) if feed is not None else lambda: 0,
     )
     ready()
     replay.run(stopping.is_set)

@@ -72,7 +72,7 @@ class Witness:
                     swept += 1
                 else:
                     assert price_e8 == report.price_e8
-                    assert queued_at > arrived[report.order_id], "it stood before us"
+                    assert queued_at > arrived.get(report.order_id, 0), "it stood before us"
                     assert str(self.records[index].action) == "F"
                     queued += 1
         return swept, queued
