@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
+from actors.shard import BELL_FILE, LANE_FILES, Lane
 from actors.view import StateView
 from app.config import Config
 from fix.initiator import Initiator
@@ -75,8 +76,8 @@ async def _attached(config: Config) -> tuple[Ring, StateView]:
     while True:
         try:
             view = StateView.attach(config.run_dir)
-            bell = Bell.attach(config.run_dir / "bell.shard")
-            return Ring.attach(config.run_dir / "reports.venue", bell=bell), view
+            bell = Bell.attach(config.run_dir / BELL_FILE)
+            return Ring.attach(config.run_dir / LANE_FILES[Lane.REPORTS_VENUE], bell=bell), view
         except SegmentMissing:
             await asyncio.sleep(LOOK_S)
 

@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
+from actors.shard import BELL_FILE, LANE_FILES, Lane
 from actors.view import StateView
 from app.config import Config
 from fix.acceptor import Acceptor
@@ -71,9 +72,10 @@ async def _attached(config: Config) -> tuple[Ring, Ring, StateView]:
     while True:
         try:
             view = StateView.attach(config.run_dir)
-            bell = Bell.attach(config.run_dir / "bell.shard")
-            orders = Ring.attach(config.run_dir / "orders.fix_door", bell=bell)
-            return orders, Ring.attach(config.run_dir / "cancels.fix_door", bell=bell), view
+            bell = Bell.attach(config.run_dir / BELL_FILE)
+            orders = Ring.attach(config.run_dir / LANE_FILES[Lane.ORDERS_FIX_DOOR], bell=bell)
+            cancels = Ring.attach(config.run_dir / LANE_FILES[Lane.CANCELS_FIX_DOOR], bell=bell)
+            return orders, cancels, view
         except SegmentMissing:
             await asyncio.sleep(LOOK_S)
 

@@ -1,4 +1,5 @@
-"""A small process for the crash tests: `child.py venue|desk FOLDER PORT TOTAL`. Made to be killed at any moment."""
+"""A small process for the crash tests: `child.py venue|desk FOLDER PORT TOTAL`. Made to be killed at any
+moment."""
 
 from __future__ import annotations
 
@@ -17,7 +18,8 @@ from tests.fix.peers import Venue, order
 
 
 class NumberedDesk:
-    """Sends the orders 0..total-1; how far it is stands in the session's state. Notes every report in a file."""
+    """Sends the orders 0..total-1; how far it is stands in the session's state. Notes every report in a
+    file."""
 
     def __init__(self, notes: Path, total: int) -> None:
         self._notes = notes

@@ -1,8 +1,9 @@
-"""Real QuickFIX (C++ with its Python binding) in a process of its own: it crashes now and then when it is stopped.
+"""Real QuickFIX (C++ with its Python binding) in a process of its own: it crashes now and then when it is
+stopped.
 
-`quickfix_child.py acceptor|initiator FOLDER PORT SENDER TARGET LOGON`, LOGON being a JSON object of tags for its
-Logon. It reads JSON lines [msg_type, [[tag, value], ...]] to send, "stop" to log out, and writes JSON lines:
-["logon"], ["logout"], ["heard", raw message].
+`quickfix_child.py acceptor|initiator FOLDER PORT SENDER TARGET LOGON`, LOGON being a JSON object of tags for
+its Logon. It reads JSON lines [msg_type, [[tag, value], ...]] to send, "stop" to log out, and writes JSON
+lines: ["logon"], ["logout"], ["heard", raw message].
 """
 
 from __future__ import annotations

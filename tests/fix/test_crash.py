@@ -38,7 +38,8 @@ async def test_a_desk_that_is_killed_sends_every_order_once(tmp_path: Path) -> N
     async with accepting(tmp_path / "venue", venue) as (_, port):
         await _kill_again_and_again("desk", tmp_path / "desk", port, lambda: len(venue.heard))
     assert venue.heard == [str(i) for i in range(TOTAL)]
-    # It may take a report twice, across a kill, but never none; its application has to bear that (`on_message`).
+    # It may take a report twice, across a kill, but never none; its application has to bear that
+    # (`on_message`).
     notes = [int(line) for line in (tmp_path / "desk.notes").read_text().split()]
     assert set(range(notes[-1] + 1)) == set(notes)
 

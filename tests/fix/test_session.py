@@ -1,5 +1,5 @@
-"""The session driven from lists in memory. Names and scenarios are those of QuickFIX's acceptance files, which
-follow the FIX session layer test cases."""
+"""The session driven from lists in memory. Names and scenarios are those of QuickFIX's acceptance files,
+which follow the FIX session layer test cases."""
 
 from __future__ import annotations
 

@@ -27,6 +27,7 @@ def from_peer(
 
 
 def show(message: Message | bytes) -> str:
-    """'35=0|34=3|112=TEST': without what is the same in every message (8, 9, 49, 52, 56, 10) and without 60, 122."""
+    """'35=0|34=3|112=TEST': without what is the same in every message (8, 9, 49, 52, 56, 10) and without 60,
+    122."""
     message = parse(message) if isinstance(message, bytes) else message
     return "|".join(f"{t}={v}" for t, v in message.fields if t not in (8, 9, 49, 52, 56, 10, 60, 122))

@@ -1,0 +1,214 @@
+"""A desk with FIX on both sides: a real shard, the roles `fix` and `fix-door` as processes, and a venue to
+script.
+
+client --FIX--> fix-door -> shard -> fix --FIX--> venue (the test's own)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import pickle
+import shutil
+import sys
+from pathlib import Path
+
+from app.config import Address, Config, Ports, run_dir_of
+from fix.acceptor import Acceptor, only
+from fix.codec import Message
+from fix.durable import DurableSession, Outgoing
+from fix.initiator import Initiator
+from fix.tags import MsgType, Tag
+from tests.fix.peers import Desk, until
+from tests.gateways.conftest import Market, RunningShard
+
+ROOT = Path(__file__).resolve().parents[2]
+SECRETS = {"KEY1": ("secret one", "TW000001"), "KEY2": ("secret two", "TW000002")}
+
+
+class Venue:
+    """Accepts every order and cancel at once; fills when it is told to."""
+
+    def __init__(self) -> None:
+        self.orders: dict[str, Message] = {}
+        self.heard: list[str] = []
+        self.acceptor: Acceptor | None = None
+        self._executions = 0
+        self._filled: dict[str, int] = {}
+
+    def on_logon(self, session: DurableSession) -> None: ...
+
+    def on_logout(self, session: DurableSession) -> None: ...
+
+    def on_message(self, session: DurableSession, message: Message) -> list[Outgoing]:
+        name = message.require(Tag.ClOrdID)
+        self.heard.append(name)
+        if message.type == MsgType.NewOrderSingle:
+            self.orders[name] = message
+            return [self._report(name, "0", "0")]
+        if message.type == MsgType.OrderCancelRequest:
+            orig = message.require(Tag.OrigClOrdID)
+            return [self._report(orig, "4", "4", [(Tag.ClOrdID, name), (Tag.OrigClOrdID, orig)])]
+        return []
+
+    def fill(self, name: str, qty: int, price: str) -> None:
+        done = self._filled[name] = self._filled.get(name, 0) + qty
+        status = "2" if done == int(self.orders[name].require(Tag.OrderQty)) else "1"
+        assert self.acceptor is not None
+        session = self.acceptor.session("TRADEWIND")
+        assert session is not None
+        session.send([self._report(name, "F", status, [(Tag.LastQty, str(qty)), (Tag.LastPx, price)])])
+
+    def _report(
+        self, name: str, exec_type: str, status: str, more: list[tuple[int, str]] | None = None
+    ) -> Outgoing:
+        self._executions += 1
+        order, done = self.orders[name], self._filled.get(name, 0)
+        leaves = 0 if status in "248" else int(order.require(Tag.OrderQty)) - done
+        more = more or []
+        return MsgType.ExecutionReport, [
+            (Tag.OrderID, f"V{name}"),
+            *([] if any(tag == Tag.ClOrdID for tag, _ in more) else [(Tag.ClOrdID, name)]),
+            (Tag.ExecID, f"X{self._executions}"),
+            (Tag.ExecType, exec_type),
+            (Tag.OrdStatus, status),
+            (Tag.Symbol, order.require(Tag.Symbol)),
+            (Tag.Side, order.require(Tag.Side)),
+            (Tag.LeavesQty, str(leaves)),
+            (Tag.CumQty, str(done)),
+            (Tag.AvgPx, "0"),
+            *more,
+        ]
+
+
+class FixDesk:
+    """Start it with `async with`. `market` is the shard's administrator and quotes; nothing else reports to
+    it."""
+
+    def __init__(self, folder: Path, port_base: int) -> None:
+        names = ("rest", "fix", "venue", "smtp", "postgres", "nats", "valkey")
+        ports = Ports(**{name: port_base + i for i, name in enumerate(names)})
+        self.folder = folder
+        self.config = Config(
+            data_dir=folder, run_dir=run_dir_of(folder), port_base=port_base, host="127.0.0.1", shard=0,
+            gate="written", postgres_url="", nats_url="", redis_url="", replay=None, speed=1.0, ports=ports,
+            venue_address=Address("127.0.0.1", ports.venue), embedded=frozenset(),
+        )  # fmt: skip
+        self.venue = Venue()
+        self.roles: dict[str, asyncio.subprocess.Process] = {}
+        self._clients: list[tuple[Initiator, asyncio.Task[None]]] = []
+
+    async def __aenter__(self) -> FixDesk:
+        self.folder.mkdir(exist_ok=True)
+        credentials = [
+            {"key_id": key, "secret_sha256": hashlib.sha256(secret.encode()).hexdigest(), "account": account}
+            for key, (secret, account) in SECRETS.items()
+        ]
+        self.config.credentials_path.write_text(json.dumps({"credentials": credentials}))
+        self.config.credentials_path.chmod(0o600)
+        (self.folder / "config").write_bytes(pickle.dumps(self.config))
+        self.shard = RunningShard(self.config.log_dir, self.config.run_dir)
+        self.shard.start()
+        self.market = Market(self.config.run_dir)
+        self.market.list_instrument("AAPL")
+        self.market.quote("AAPL", "149.90", "150.00")
+        for _, account in SECRETS.values():
+            self.market.open_account(account, "1000000")
+        await self.start_venue()
+        await asyncio.gather(self.start("fix"), self.start("fix_door"))
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for initiator, task in self._clients:
+            await initiator.close()
+            task.cancel()
+        for role in list(self.roles):
+            await self.kill(role)
+        await self.stop_venue()
+        self.shard.stop()
+        shutil.rmtree(self.config.run_dir, ignore_errors=True)
+
+    async def start(self, role: str) -> None:
+        command = (sys.executable, "-m", "tests.fix.role_child", role, str(self.folder / "config"))
+        process = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdout=asyncio.subprocess.PIPE)
+        self.roles[role] = process
+        assert process.stdout is not None
+        async with asyncio.timeout(300):  # the first start on a machine compiles
+            assert await process.stdout.readline() == b"ready\n", f"{role} did not start"
+
+    async def kill(self, role: str) -> None:
+        """kill -9."""
+        process = self.roles.pop(role)
+        process.kill()
+        await process.wait()
+
+    async def terminate(self, role: str) -> int | None:
+        """SIGTERM; the exit status."""
+        process = self.roles.pop(role)
+        process.terminate()
+        async with asyncio.timeout(30):
+            await process.wait()
+        return process.returncode
+
+    async def start_venue(self) -> None:
+        self.venue.acceptor = Acceptor(self.folder / "venue", "SIMULATOR", self.venue, only({"TRADEWIND"}))
+        await self.venue.acceptor.listen("127.0.0.1", self.config.ports.venue)
+        self._venue_running = asyncio.create_task(self.venue.acceptor.run())
+
+    async def stop_venue(self) -> None:
+        if self.venue.acceptor is not None:
+            await self.venue.acceptor.close()
+            self._venue_running.cancel()
+            self.venue.acceptor = None
+
+    def client(self, name: str = "CLIENT", key: str = "KEY1", secret: str | None = None) -> Client:
+        """A FIX client that logs on with `key`; not yet connected when this returns."""
+        application = Client()
+        folder = self.folder / "clients" / name
+        logon = ((int(Tag.Username), key), (int(Tag.Password), secret or SECRETS[key][0]))
+        initiator = Initiator(
+            folder, name, "TRADEWIND", application, "127.0.0.1", self.config.ports.fix, logon_fields=logon
+        )
+        application.session = initiator.session
+        self._clients.append((initiator, asyncio.create_task(initiator.run())))
+        return application
+
+
+class Client(Desk):
+    """A FIX client of the desk, and what it was told."""
+
+    session: DurableSession
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.told: list[Message] = []
+
+    def on_message(self, session: DurableSession, message: Message) -> list[Outgoing]:
+        self.told.append(message)
+        return []
+
+    def send(self, msg_type: str, **fields: str) -> None:
+        """Fields by name: send("D", ClOrdID="A", OrderQty="10", ...); "" leaves a field out."""
+        self.session.send([(msg_type, [(Tag[name], value) for name, value in fields.items() if value])])
+
+    def order(self, name: str, **changed: str) -> None:
+        """Buys 10 AAPL at 150.00, unless it is changed."""
+        usual = {"ClOrdID": name, "HandlInst": "1", "Symbol": "AAPL", "Side": "1", "OrderQty": "10", "OrdType": "2",
+                 "Price": "150.00", "TimeInForce": "0", "TransactTime": "20261124-12:00:00.000"}  # fmt: skip
+        self.send(MsgType.NewOrderSingle, **{**usual, **changed})
+
+    def cancel(self, name: str, orig: str) -> None:
+        self.send(MsgType.OrderCancelRequest, ClOrdID=name, OrigClOrdID=orig, Symbol="AAPL", Side="1", OrderQty="10",
+                  TransactTime="20261124-12:00:00.000")  # fmt: skip
+
+    async def logged_on(self) -> None:
+        await until(lambda: self.session.is_logged_on, 60)
+
+    async def hears(self, count: int) -> list[Message]:
+        """The first `count` messages; waits for them."""
+        await until(lambda: len(self.told) >= count, 60)
+        return self.told[:count]
+
+    def line(self, message: Message, *tags: Tag) -> str:
+        return " ".join(f"{int(tag)}={message.get(tag)}" for tag in tags)
