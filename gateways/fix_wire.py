@@ -9,6 +9,7 @@ Must not do: decide about risk, or look anything up.
 
 from __future__ import annotations
 
+import re
 from typing import Final, NamedTuple
 
 from core import events, ids, units
@@ -22,6 +23,11 @@ from fix.tags import BusinessReason, CxlRejReason, MsgType, OrdRejReason, Tag
 
 # What ClOrdID (11) is when a message is answered that has none.
 NO_ID: Final = "NONE"
+
+# An int64 has 19 digits and a point; leading and trailing zeros are allowed.
+NUMBER_CHARACTERS_MAX: Final = 64
+# FIX 4.4 vol. 1, "float": digits and a point, no exponent.
+_NUMBER: Final = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)")
 
 _SIDES: Final = {chr(side): side for side in Side}
 _ORD_TYPES: Final = {chr(kind): kind for kind in OrdType}
@@ -103,13 +109,18 @@ def _unsupported(tag: Tag, value: str, remedy: str) -> Refusal:
 def _positive(message: Message, tag: Tag, most_e8: int) -> int:
     text = message.require(tag)
     name = f"{tag.name} ({int(tag)})"
+    if len(text) > NUMBER_CHARACTERS_MAX:
+        raise Refusal(f"{name} has {len(text)} characters; send a number", OrdRejReason.INCORRECT_QUANTITY)
     try:
-        value = units.qty_e8(text[:64], name)  # a price has the same scale
+        value = units.qty_e8(text, name)  # a price has the same scale
     except units.UnitError as error:
         raise Refusal(str(error), OrdRejReason.INCORRECT_QUANTITY) from None
+    if _NUMBER.fullmatch(text) is None:
+        remedy = "send it in plain digits, like 10 or 10.25"
+        raise Refusal(f"{name} {text!r} is no number of FIX; {remedy}", OrdRejReason.INCORRECT_QUANTITY)
     if not 0 < value <= most_e8:
         raise Refusal(
-            f"{name} {text[:64]} must be more than 0 and at most {units.qty_text(most_e8)}",
+            f"{name} {text} must be more than 0 and at most {units.qty_text(most_e8)}",
             OrdRejReason.INCORRECT_QUANTITY,
         )
     return value

@@ -12,6 +12,7 @@ import pytest
 
 from core import commands, ids
 from core.records import OrdType, Side, Source, TimeInForce
+from fix.store import Store
 from fix.tags import Tag
 from shared_mem.bell import Bell
 from shared_mem.ring import Ring
@@ -134,6 +135,8 @@ BAD = [
     ({"OrderQty": "0"}, "13", "OrderQty (38) 0 must be more than 0"),
     ({"OrderQty": "-5"}, "13", "OrderQty (38) -5 must be more than 0"),
     ({"OrderQty": "ten"}, "13", "OrderQty (38) 'ten' is not a number"),
+    ({"OrderQty": "1_0"}, "13", "OrderQty (38) '1_0' is no number of FIX; send it in plain digits"),
+    ({"OrderQty": "1." + "0" * 70 + "1"}, "13", "OrderQty (38) has 73 characters"),
     ({"Price": "150.123456789"}, "13", "Price (44) 150.123456789 has more than 8 decimal places"),
     ({"Symbol": "NOPE"}, "1", "Symbol (55) 'NOPE' is not traded here"),
     ({"Side": "5"}, "11", "Side (54) '5' is not supported; send 1 (buy) or 2 (sell)"),
@@ -211,43 +214,47 @@ async def test_an_order_that_is_sent_twice_is_rejected_as_a_duplicate(desk: FixD
 async def test_a_killed_initiator_sends_every_order_once_and_brings_every_fill(
     desk: FixDesk, client: Client
 ) -> None:
-    total = 120
+    total, filled = 120, 0
     for i in range(total):
         client.order(str(i))
         if i % 40 == 20:
             await until(lambda i=i: len(desk.venue.heard) > i - 15, 60)
             await desk.kill("fix")
-            for name in desk.venue.heard[i - 20 : i - 15]:
-                desk.venue.fill(name, 1, "150")
+            filled += _fill_some(desk)
             await desk.start("fix")
-    await until(lambda: len(desk.venue.heard) == total, 60)
-    assert len(set(desk.venue.heard)) == total
-    filled = 3 * 5
-    await client.hears(2 * total + filled)
-    await asyncio.sleep(0.3)
-    assert len(client.told) == 2 * total + filled
-    assert len({m.get(Tag.ExecID) for m in client.told}) == len(client.told)
+    await _heard_all_once(desk, client, total, filled)
 
 
 async def test_a_killed_door_tells_everything_once(desk: FixDesk, client: Client) -> None:
-    total = 150
+    total, filled = 150, 0
     for i in range(total):
         client.order(str(i))
         if i % 50 == 30:
             await until(lambda i=i: len(client.told) > i, 60)
             await desk.kill("fix_door")
-            for name in desk.venue.heard[i - 20 : i - 15]:
-                desk.venue.fill(name, 1, "150")
+            filled += _fill_some(desk)
             await desk.start("fix_door")
-    filled = 3 * 5
-    await client.hears(2 * total + filled)
-    await asyncio.sleep(0.3)
-    assert len(desk.venue.heard) == total
-    assert len(client.told) == 2 * total + filled
-    assert len({m.get(Tag.ExecID) for m in client.told}) == len(client.told)
+    await _heard_all_once(desk, client, total, filled)
     assert {m.get(Tag.OrdStatus) for m in client.told} == {"A", "0", "1"}, (
-        "no order was rejected as its own duplicate"
+        "none was rejected as its own duplicate"
     )
+
+
+def _fill_some(desk: FixDesk) -> int:
+    """One share of each of the last five orders that the venue has."""
+    names = desk.venue.heard[-5:]
+    for name in names:
+        desk.venue.fill(name, 1, "150")
+    return len(names)
+
+
+async def _heard_all_once(desk: FixDesk, client: Client, total: int, filled: int) -> None:
+    """Every order is at the venue, and the client was told of each: pending, accepted, and every fill."""
+    told = 2 * total + filled
+    await client.hears(told)
+    await asyncio.sleep(0.3)  # for what should not come
+    assert len(desk.venue.heard) == len(set(desk.venue.heard)) == total
+    assert len({m.get(Tag.ExecID) for m in client.told}) == len(client.told) == told
 
 
 async def test_orders_wait_in_the_log_while_the_venue_is_away(desk: FixDesk, client: Client) -> None:
@@ -269,8 +276,6 @@ async def test_reports_that_the_shard_has_not_applied_are_asked_for_again(
     await client.hears(2)
     await desk.kill("fix")
     store = desk.folder / "fix" / "venue"
-    from fix.store import Store
-
     ahead = Store(store)
     ahead.append(ahead.next_in + 1, [])  # as if the fill that comes now had been taken
     ahead.close()

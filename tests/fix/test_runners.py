@@ -1,27 +1,20 @@
-"""Initiator and acceptor over loopback TCP, on the loop that production runs on."""
+"""Initiator and acceptor over loopback TCP."""
 
 from __future__ import annotations
 
 import asyncio
 import socket
+import time
 from pathlib import Path
 
 import pytest
-import uvloop
 
-from fix import connection, durable
+from fix import durable
 from fix.acceptor import Acceptor, only
-from fix.codec import Framer, parse
-from fix.session import SessionConfig
+from fix.codec import Framer
 from fix.store import StoreError
-from fix.tags import Tag
 from tests.fix.peers import Desk, Venue, accepting, initiating, order, report, until
 from tests.fix.wire import from_peer, show
-
-
-@pytest.fixture(scope="module")
-def event_loop_policy() -> asyncio.AbstractEventLoopPolicy:
-    return uvloop.EventLoopPolicy()
 
 
 def free_port() -> int:
@@ -141,8 +134,6 @@ async def test_a_peer_that_does_not_read_is_cut_off_and_gets_all_by_resend(
 
 
 def logon(seq: int, sender: str = "TRADEWIND", target: str = "SIMULATOR", heartbeat_s: int = 30) -> bytes:
-    import time
-
     return from_peer("A", seq, f"98=0|108={heartbeat_s}", time.time_ns(), sender, target)
 
 
@@ -219,9 +210,3 @@ async def test_an_initiator_is_not_refused_for_good_by_a_venue_that_is_late(tmp_
                 await until(lambda: us.session.is_logged_on)
             await until(lambda: not us.session.is_connected)
             assert desk.logons == life + 1
-
-
-def test_the_runners_names_are_those_of_the_session() -> None:
-    assert SessionConfig.__dataclass_fields__["sender"].type == "str"
-    assert connection.TICK_S < 0.2, "a heartbeat interval of 1 s has 20 % to spare"
-    assert parse(logon(1)).get(Tag.SenderCompID) == "TRADEWIND"

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from fix import session as rules
-from fix.codec import parse
+from fix.codec import encode, parse
 from fix.session import (
     TRANSITIONS,
     Disconnect,
@@ -180,8 +180,6 @@ def test_2g_poss_dup_without_orig_sending_time_is_rejected(talk: Talk) -> None:
 
 
 def test_2i_begin_string_of_another_version_ends_the_session(talk: Talk) -> None:
-    from fix.codec import encode
-
     other = encode("FIX.4.2", parse(from_peer("0", 2)).fields[2:-1])
     assert talk.hear_raw(other) == ["35=5|34=2|58=Incorrect BeginString: expected FIX.4.4"]
     assert talk.ended()

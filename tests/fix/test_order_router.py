@@ -1,0 +1,137 @@
+"""The venue's messages as the shard gets them, and what the venue is told when it can't."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from core import commands
+from core.records import COMMAND_BYTES, ExecType, OrdStatus
+from fix.codec import parse
+from fix.durable import Busy, DurableSession, Outgoing
+from fix.order_router import OrderRouter, cursor_bytes, cursor_of, expect_from
+from fix.session import Role, SessionConfig
+from fix.store import Store
+from fix.tags import MsgType, Tag
+from shared_mem.ring import Ring
+from tests.fix.peers import order
+from tests.fix.wire import NOON_NS, from_peer
+
+FILL = "37=V7|11=TW000-42|17=X9|150=F|39=1|55=AAPL|54=1|32=4|31=149.95|151=6|14=4|6=149.95|60=20261124-12:00:00.000123"
+
+
+class Street:
+    """A router between a session and a ring of two slots."""
+
+    def __init__(self, folder: Path) -> None:
+        self.ring = Ring.create(folder / "reports.venue", COMMAND_BYTES, 2)
+        self.router = OrderRouter(0, self.ring, lambda _: "AAPL", lambda _: "TW000001")
+        config = SessionConfig("TRADEWIND", "SIMULATOR", Role.INITIATOR)
+        self.session = DurableSession(config, Store(folder / "store"), self.router, lambda: NOON_NS)
+
+    def hear(self, msg_type: str, body: str, seq: int = 5) -> list[Outgoing]:
+        return self.router.on_message(self.session, parse(from_peer(msg_type, seq, body)))
+
+    def reported(self) -> dict[str, object] | None:
+        raw = self.ring.pop()
+        return None if raw is None else commands.decode(raw)
+
+
+@pytest.fixture
+def street(tmp_path: Path) -> Street:
+    return Street(tmp_path)
+
+
+def test_a_fill_is_reported_exactly(street: Street) -> None:
+    assert street.hear("8", FILL) == []
+    report = street.reported()
+    assert report is not None
+    wanted = {
+        "venue_seq": 5, "order_id": 42, "exec_type": ExecType.TRADE, "ord_status": OrdStatus.PARTIALLY_FILLED,
+        "last_qty_e8": 400_000_000, "last_px_e8": 14_995_000_000, "cum_qty_e8": 400_000_000,
+        "leaves_qty_e8": 600_000_000, "transact_time_ns": NOON_NS + 123_000, "text": "X9",
+    }  # fmt: skip
+    assert {name: report[name] for name in wanted} == wanted
+
+
+def test_the_answer_to_a_cancel_names_the_order_by_its_original_id(street: Street) -> None:
+    street.hear("8", "37=V7|11=TW000-C99|41=TW000-42|17=X9|150=4|39=4|151=0|14=4|6=0")
+    street.hear("9", "37=V7|11=TW000-C99|41=TW000-42|39=2|434=1|102=0|58=too late", seq=6)
+    canceled, refused = street.reported(), street.reported()
+    assert canceled is not None
+    assert refused is not None
+    assert (canceled["order_id"], canceled["exec_type"]) == (42, ExecType.CANCELED)
+    assert (refused["order_id"], refused["exec_type"], refused["text"]) == (
+        42,
+        ExecType.CANCEL_REJECT,
+        "too late",
+    )
+
+
+@pytest.mark.parametrize("exec_type", ["A", "6"])
+def test_a_report_that_says_nothing_new_is_passed_over(street: Street, exec_type: str) -> None:
+    assert street.hear("8", FILL.replace("150=F", f"150={exec_type}")) == []
+    assert street.reported() is None
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (("|31=149.95", ""), "tag 31 is missing"),
+        (("31=149.95", "31=NaN"), "tag 31: LastPx 'NaN' is not finite"),
+        (("32=4", "32=0.000000001"), "tag 32: LastQty 0.000000001 has more than 8 decimal places"),
+        (("11=TW000-42", "11=somebody"), "tag 11: ClOrdID 'somebody' is not one of ours"),
+        (("150=F", "150=5"), "tag 150: ExecType '5' is not handled"),
+        (("39=1", "39=z"), "tag 39: OrdStatus 'z' is not known"),
+        (("60=20261124-12:00:00.000123", "60=noon"), "tag 60: 'noon'"),
+    ],
+)
+def test_a_report_that_can_not_be_read_is_refused_by_name(
+    street: Street, change: tuple[str, str], says: str
+) -> None:
+    ((msg_type, fields),) = street.hear("8", FILL.replace(*change))
+    assert msg_type == MsgType.BusinessMessageReject
+    assert says in dict(fields)[Tag.Text]
+    assert street.reported() is None
+
+
+def test_a_full_ring_makes_the_session_wait(street: Street) -> None:
+    street.hear("8", FILL, seq=5)
+    street.hear("8", FILL, seq=6)
+    with pytest.raises(Busy):
+        street.hear("8", FILL, seq=7)
+    street.reported()
+    assert street.hear("8", FILL, seq=7) == []
+
+
+@pytest.mark.parametrize(("msg_type", "body"), [("3", "45={}|58=no"), ("j", "45={}|58=no|372=D|380=0")])
+def test_an_order_that_the_venue_can_not_read_is_rejected(street: Street, msg_type: str, body: str) -> None:
+    street.session.send([order("TW000-42")])
+    assert street.hear(msg_type, body.format(street.session.next_out - 1)) == []
+    report = street.reported()
+    assert report is not None
+    assert (report["order_id"], report["exec_type"], report["text"]) == (42, ExecType.REJECTED, "no")
+
+
+def test_venue_seq_goes_up_over_a_reset_of_the_numbers(street: Street) -> None:
+    street.hear("8", FILL, seq=900)
+    street.session._store.reset()
+    street.hear("8", FILL, seq=2)
+    before, after = street.reported(), street.reported()
+    assert before is not None
+    assert after is not None
+    assert before["venue_seq"] == 900
+    assert after["venue_seq"] == (1 << 40) + 2
+
+
+def test_what_the_shard_has_not_applied_is_expected_again(street: Street) -> None:
+    street.session.send([], state=cursor_bytes(4711))
+    store = street.session._store
+    store.append(50, [])
+    street.session._session.next_in = 50
+    expect_from(street.session, 40)
+    assert street.session.next_in == 41
+    expect_from(street.session, 60)
+    assert street.session.next_in == 41, "never ahead of what was taken"
+    assert cursor_of(street.session) == 4711
