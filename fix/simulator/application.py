@@ -31,8 +31,8 @@ log = logging.getLogger(__name__)
 # The store keeps some four million reports; an order whose first is a million back is ended while all is
 # there.
 REPORTS_BACK_MAX: Final = 1_000_000
-# Read at a restart besides what open orders need, to know requests that come twice: some 0.5 s.
-REPORTS_READ_BACK: Final = 50_000
+# Read at a restart besides what open orders need, to know requests that come twice: about half a second.
+REPORTS_READ_BACK: Final = 20_000
 
 POSS_RESEND: Final = 97  # PossResend: "this may have been sent under another number"
 

@@ -22,7 +22,7 @@ from fix.simulator.market import Fill, Liquidity, Print, is_within
 from fix.simulator.orders import Answer, CancelReject, CancelRequest, Instrument, NewOrder, Order, Report
 from fix.tags import CxlRejReason, OrdRejReason
 
-# Fifty thousand resting orders are 20 MB here, and their reports are read again within a second at a restart.
+# Fifty thousand resting orders are 20 MB here. A restart reads all reports since the oldest of them.
 OPEN_ORDERS_MAX: Final = 50_000
 # Ids of requests, kept to know one that comes twice: a day of a busy desk, some 40 MB.
 KNOWN_IDS_MAX: Final = 100_000
@@ -30,6 +30,7 @@ KNOWN_IDS_MAX: Final = 100_000
 UNKNOWN: Final = "NONE"  # OrderID (37) of an order that is not known, as FIX 4.4 has it for OrderCancelReject
 DUPLICATE_CANCEL: Final = 6  # CxlRejReason (102): duplicate ClOrdID
 
+_SIDES: Final = (Side.BUY, Side.SELL)
 _NONE: Final[OrderedDict[str, Order]] = OrderedDict()
 
 
@@ -115,7 +116,7 @@ class Exchange:
         if not self._liquidity.is_market(symbol):
             return []
         answers: list[Answer] = []
-        for side in Side:
+        for side in _SIDES:
             resting = self._resting.get((symbol, side))
             while resting and self._liquidity.crosses(symbol, side, resting[0][2].price_e8):
                 order = resting[0][2]
@@ -145,7 +146,7 @@ class Exchange:
     def queue_anew(self, symbol: str) -> None:
         """The recording began again: our resting orders stand behind everything that is in the book now."""
         place = self._liquidity.place(symbol)
-        for side in Side:
+        for side in _SIDES:
             for _, _, order in self._resting.get((symbol, side), ()):
                 order.place = place
 

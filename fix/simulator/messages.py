@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Final
 
 from core.records import ExecType, OrdStatus, OrdType, Side, TimeInForce
-from core.units import UnitError, price_e8, price_text, qty_e8, qty_text
+from core.units import PRICE_SCALE, UnitError, price_e8, price_text, qty_e8, qty_text
 from fix import timestamps
 from fix.codec import Message
 from fix.durable import Outgoing
@@ -135,41 +135,51 @@ def _cancel_reject(reject: CancelReject) -> Outgoing:
 
 
 def report_of(message: Message, owner: str) -> Answer | None:
-    """Reads back a message of ours as it was sent; None when it is neither of the two."""
+    """Reads back a message of ours as it was sent; None when it is neither of the two. Raises KeyError for
+    one that is not ours. A restart reads tens of thousands, so the fields are looked up by hash and not in
+    order."""
+    if message.type not in (MsgType.ExecutionReport, MsgType.OrderCancelReject):
+        return None
+    fields = dict(message.fields)
     if message.type == MsgType.OrderCancelReject:
         return CancelReject(
             owner=owner,
-            order_id=message.require(Tag.OrderID),
-            cl_ord_id=message.require(Tag.ClOrdID),
-            orig_cl_ord_id=message.require(Tag.OrigClOrdID),
-            status=OrdStatus(ord(message.require(Tag.OrdStatus))),
-            reason=int(message.require(Tag.CxlRejReason)),
-            text=message.require(Tag.Text),
-            time_ns=timestamps.parse_ns(message.require(Tag.TransactTime)),
+            order_id=fields[Tag.OrderID],
+            cl_ord_id=fields[Tag.ClOrdID],
+            orig_cl_ord_id=fields[Tag.OrigClOrdID],
+            status=OrdStatus(ord(fields[Tag.OrdStatus])),
+            reason=int(fields[Tag.CxlRejReason]),
+            text=fields[Tag.Text],
+            time_ns=timestamps.parse_ns(fields[Tag.TransactTime]),
         )
-    if message.type != MsgType.ExecutionReport:
-        return None
     return Report(
         owner=owner,
-        order_id=message.require(Tag.OrderID),
-        exec_id=message.require(Tag.ExecID),
-        cl_ord_id=message.require(Tag.ClOrdID),
-        orig_cl_ord_id=message.get(Tag.OrigClOrdID) or "",
-        exec_type=ExecType(ord(message.require(Tag.ExecType))),
-        status=OrdStatus(ord(message.require(Tag.OrdStatus))),
-        symbol=message.require(Tag.Symbol),
-        side=Side(ord(message.require(Tag.Side))),
-        tif=TimeInForce(ord(message.require(Tag.TimeInForce))),
-        qty_e8=qty_e8(message.require(Tag.OrderQty)),
-        price_e8=price_e8(message.require(Tag.Price)),
-        last_qty_e8=qty_e8(message.get(Tag.LastQty) or 0),
-        last_px_e8=price_e8(message.get(Tag.LastPx) or 0),
-        cum_qty_e8=qty_e8(message.require(Tag.CumQty)),
-        leaves_qty_e8=qty_e8(message.require(Tag.LeavesQty)),
-        avg_px_e8=price_e8(message.require(Tag.AvgPx)),
-        recording_index=int(message.require(RECORDING_INDEX)),
-        recorded_order_id=int(message.get(RECORDED_ORDER_ID) or 0),
-        reject_reason=int(message.get(Tag.OrdRejReason) or 0),
-        text=message.get(Tag.Text) or "",
-        time_ns=timestamps.parse_ns(message.require(Tag.TransactTime)),
+        order_id=fields[Tag.OrderID],
+        exec_id=fields[Tag.ExecID],
+        cl_ord_id=fields[Tag.ClOrdID],
+        orig_cl_ord_id=fields.get(Tag.OrigClOrdID, ""),
+        exec_type=ExecType(ord(fields[Tag.ExecType])),
+        status=OrdStatus(ord(fields[Tag.OrdStatus])),
+        symbol=fields[Tag.Symbol],
+        side=Side(ord(fields[Tag.Side])),
+        tif=TimeInForce(ord(fields[Tag.TimeInForce])),
+        qty_e8=_e8(fields[Tag.OrderQty]),
+        price_e8=_e8(fields[Tag.Price]),
+        last_qty_e8=_e8(fields.get(Tag.LastQty, "0")),
+        last_px_e8=_e8(fields.get(Tag.LastPx, "0")),
+        cum_qty_e8=_e8(fields[Tag.CumQty]),
+        leaves_qty_e8=_e8(fields[Tag.LeavesQty]),
+        avg_px_e8=_e8(fields[Tag.AvgPx]),
+        recording_index=int(fields[RECORDING_INDEX]),
+        recorded_order_id=int(fields.get(RECORDED_ORDER_ID, "0")),
+        reject_reason=int(fields.get(Tag.OrdRejReason, "0")),
+        text=fields.get(Tag.Text, ""),
+        time_ns=timestamps.parse_ns(fields[Tag.TransactTime]),
     )
+
+
+def _e8(text: str) -> int:
+    """What `price_text` or `qty_text` wrote, exactly. Text of others goes through `core.units`."""
+    whole, _, part = text.partition(".")
+    value = int(whole) * PRICE_SCALE
+    return value if not part else value + int(part.ljust(8, "0")) * (-1 if whole.startswith("-") else 1)
