@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import socket
 import threading
 import time
@@ -72,6 +73,9 @@ class RunningShard:
     def stop(self) -> None:
         if self._shard is not None:
             self._shard.stop()
+            # Its process would have ended; hundreds of tests in one would run out of descriptors.
+            for descriptor in (*self._shard.writer.bell_fds, self._shard.wiring.bell_fd):
+                os.close(int(descriptor))
             self._shard = None
 
 
@@ -88,7 +92,7 @@ class Market:
 
     def __init__(self, run_dir: Path) -> None:
         self.view = StateView.attach(run_dir)
-        bell = Bell.attach(run_dir / BELL_FILE)
+        bell = self.bell = Bell.attach(run_dir / BELL_FILE)
         self._admin = Ring.attach(run_dir / LANE_FILES[Lane.ADMIN], bell=bell)
         self._reports = Ring.attach(run_dir / LANE_FILES[Lane.REPORTS_VENUE], bell=bell)
         self._ticks = Broadcast.create(run_dir / TICKS_FILE, TICK_BYTES, TICKS_CAPACITY)
@@ -201,7 +205,7 @@ class Gateway:
         assert demo_key is not None
         self.key_id, self.secret_key = demo_key.key_id, demo_key.secret_key
         self.other_headers = _another_key(data_dir / "credentials.json", "TW000002")
-        bell = Bell.attach(run_dir / BELL_FILE)
+        bell = self._bell = Bell.attach(run_dir / BELL_FILE)
         self.desk = Desk(
             shard=0, view=StateView.attach(run_dir), answers=Answers(time.time_ns()), source=SOURCE,
             names={"AAPL": "Apple Inc."},
@@ -247,6 +251,7 @@ class Gateway:
     def stop(self) -> None:
         self._server.should_exit = True
         self._thread.join()
+        self._bell.close()
         assert not self.failures
 
 
@@ -264,7 +269,7 @@ def shard(run_dir: Path, log_dir: Path) -> Iterator[RunningShard]:
 
 
 @pytest.fixture
-def market(shard: RunningShard, run_dir: Path) -> Market:
+def market(shard: RunningShard, run_dir: Path) -> Iterator[Market]:
     """Two shares with quotes, and the demo's account with 100,000.00."""
     made = Market(run_dir)
     for symbol in SYMBOLS:
@@ -273,7 +278,8 @@ def market(shard: RunningShard, run_dir: Path) -> Market:
     made.quote("MSFT", "399.90", "400.00")
     made.open_account("TW000001", "100000")
     made.open_account("TW000002", "100000")
-    return made
+    yield made
+    made.bell.close()
 
 
 @pytest.fixture

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from actors.shard import LANE_FILES, Lane
 from core import commands
 from core.events import Event
 from core.records import OrdType, Side, Source, TimeInForce
 from gateways.log_feed import LogFeed
-from shared_mem.bell import Bell
 from shared_mem.log import LogCorrupt, LogReader, Reader, Record
 from shared_mem.ring import Ring
 from tests.gateways.conftest import Market
@@ -32,7 +32,7 @@ def reader(market: Market, log_dir: Path, run_dir: Path) -> LogReader:
 
 @pytest.fixture
 def lane(market: Market, run_dir: Path) -> Ring:
-    return Ring.attach(run_dir / "orders.gateway", bell=Bell.attach(run_dir / "bell.shard"))
+    return Ring.attach(run_dir / LANE_FILES[Lane.ORDERS_GATEWAY], bell=market.bell)
 
 
 async def until(condition: asyncio.Event) -> None:
