@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import json
+from typing import NamedTuple
+
 from app import status
 from app.config import Config
 
-FIRST_ORDER = '{"symbol": "AAPL", "qty": "1", "side": "buy", "type": "market", "time_in_force": "day"}'
+
+class Demo(NamedTuple):
+    """What a newcomer trades with. No key: the credentials file is a desk's own, without a demo."""
+
+    key: dict[str, str]
+    symbol: str
 
 
-def announcement(config: Config, demo: dict[str, str]) -> str:
-    """The text of a ready stack: addresses, the demo's key, and a `curl` that buys one share."""
+def announcement(config: Config, demo: Demo) -> str:
+    """The text of a ready stack: addresses, the demo's key, and a `curl` that buys one of the first symbol."""
+    order = {"symbol": demo.symbol, "qty": "1", "side": "buy", "type": "market", "time_in_force": "day"}
     places = status.endpoints(config)
     source = (
         f"{config.replay.name} at {config.speed:g}x" if config.replay else "real closes, bridged (simulated)"
@@ -25,17 +34,17 @@ def announcement(config: Config, demo: dict[str, str]) -> str:
         f"  mailbox        {places['web']}mailbox",
         f"  prices         {source}",
     ]
-    if demo:
+    if demo.key:
         lines += [
-            f"  demo key       {demo['key_id']}",
-            f"  demo secret    {demo['secret_key']}",
+            f"  demo key       {demo.key['key_id']}",
+            f"  demo secret    {demo.key['secret_key']}",
             "",
             "Place an order:",
             f"  curl -s {places['rest']}/v2/orders \\",
-            f"    -H 'APCA-API-KEY-ID: {demo['key_id']}' \\",
-            f"    -H 'APCA-API-SECRET-KEY: {demo['secret_key']}' \\",
+            f"    -H 'APCA-API-KEY-ID: {demo.key['key_id']}' \\",
+            f"    -H 'APCA-API-SECRET-KEY: {demo.key['secret_key']}' \\",
             "    -H 'Content-Type: application/json' \\",
-            f"    -d '{FIRST_ORDER}'",
+            f"    -d '{json.dumps(order)}'",
         ]
     lines.append("")
     return "\n".join(lines)

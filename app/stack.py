@@ -18,7 +18,7 @@ from contextlib import suppress
 from typing import Final
 
 from app import child, lock, logs, ports, progress, status
-from app.announce import announcement
+from app.announce import Demo, announcement
 from app.config import Config
 from app.embedded.nats import Nats
 from app.embedded.postgres import Postgres
@@ -47,11 +47,11 @@ class Plan:
         self,
         roles: Sequence[Role] = ROLES,
         warm: Callable[[], list[Step]] | None = None,
-        demo: Callable[[Config], dict[str, str]] | None = None,
+        demo: Callable[[Config], Demo] | None = None,
     ) -> None:
         self.roles = roles
         self.warm = warm or _compile_steps
-        self.demo = demo or _demo_credentials
+        self.demo = demo or _demo
 
 
 def up(
@@ -76,8 +76,8 @@ def up(
         with _interruptible():
             progress.run("starting the servers", [Step("servers", FIRST_SERVERS_S, supervisor.start_servers)])
             progress.run("loading", _import_steps(processes))
-            progress.run("compiling the hot path", plan.warm())
             demo = plan.demo(config)
+            progress.run("compiling the hot path", plan.warm())
     except BaseException as error:
         supervisor.stop()
         if isinstance(error, KeyboardInterrupt):
@@ -90,7 +90,7 @@ def up(
         print(announcement(config, demo), flush=True)
         on_ready()
 
-    exit_code = supervisor.run(demo, ready)
+    exit_code = supervisor.run(demo.key, ready)
     print("stopped", flush=True)
     return exit_code
 
@@ -217,14 +217,19 @@ def _compile_steps() -> list[Step]:
     return [Step(*step) for step in warm.steps()]
 
 
-def _demo_credentials(config: Config) -> dict[str, str]:
+def _demo(config: Config) -> Demo:
+    """Makes the demo's key on the first start, and sees that what is to be replayed can be."""
     from gateways.identity import Credentials, IdentityError
+    from marketdata.closes import ClosesMissing
+    from marketdata.instruments import InstrumentUnknown, definitions
+    from marketdata.recording import RecordingError
 
     try:
-        demo = Credentials.create_demo(config.credentials_path).demo
-    except IdentityError as error:
+        key = Credentials.create_demo(config.credentials_path).demo
+        symbol = definitions(config.replay)[0].symbol
+    except (IdentityError, ClosesMissing, RecordingError, InstrumentUnknown) as error:
         raise StackError(str(error)) from None
-    return {} if demo is None else {"key_id": demo.key_id, "secret_key": demo.secret_key}
+    return Demo({} if key is None else {"key_id": key.key_id, "secret_key": key.secret_key}, symbol)
 
 
 class _interruptible:

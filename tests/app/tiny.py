@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from app import cli
+from app.announce import Demo
 from app.config import Config
 from app.roles import DOORS, FOLLOWERS, SHARD, Main, Role
 from app.stack import Plan
@@ -47,7 +48,7 @@ PLAN = Plan(
         TinyRole("follower", ("shard",), FOLLOWERS),
     ),
     warm=list,
-    demo=lambda _config: {"key_id": "TINY", "secret_key": "secret"},
+    demo=lambda _config: Demo({"key_id": "TINY", "secret_key": "secret"}, "TINY"),
 )
 
 if __name__ == "__main__":
