@@ -15,7 +15,7 @@ import msgspec
 from actors.view import AccountView, InstrumentView, PositionView
 from core import ids, units
 from core.records import AccountState, InstrumentState
-from gateways.order_wire import average_price_e8
+from gateways.order_shape import average_price_e8
 
 # Alpaca's AssetExchange has no word for a simulated venue; the empty one is its own for "none of these".
 EXCHANGE: Final = ""

@@ -17,7 +17,8 @@ from core.records import ExecType, OrdStatus, Source
 from core.rejects import Reject
 from gateways.answers import ANSWER_TIMEOUT_S, Answers
 from gateways.errors import NOT_FOUND, UNAVAILABLE, UNPROCESSABLE, ApiError, RejectedError
-from gateways.order_wire import Order, OrderRequest, OrderTimes, order_shape
+from gateways.order_request import OrderRequest
+from gateways.order_shape import Order, OrderTimes, order_shape
 from shared_mem.ring import Ring
 
 RETRY_AFTER_S: Final = 1

@@ -16,8 +16,8 @@ from gateways.account_wire import ASSET_CLASS, EXCHANGE, Asset, asset_shape
 from gateways.auth import AccountRequest
 from gateways.desk import Desk
 from gateways.errors import UNPROCESSABLE, ApiError
-from gateways.order_wire import time_text
 from gateways.quote_wire import latest_quote, latest_trade
+from gateways.times import time_text
 
 # Symbols in one request for latest prices: more than any page shows, and less than a list that would hold the
 # loop for a millisecond.

@@ -21,7 +21,9 @@ from core.units import INT64_MAX
 from gateways.auth import AccountRequest
 from gateways.desk import Desk
 from gateways.errors import NOT_FOUND, UNPROCESSABLE, ApiError
-from gateways.order_wire import OPEN_STATUSES, SIDES, TIFS, TYPES, Order, parse_order, parse_time
+from gateways.order_request import SIDES, TIFS, TYPES, parse_order
+from gateways.order_shape import OPEN_STATUSES, Order
+from gateways.times import parse_time
 
 # An order is some 200 bytes of JSON; a client order id of 128 characters and generous blanks fit many times.
 BODY_BYTES_MAX: Final = 16 << 10

@@ -16,7 +16,7 @@ import msgspec
 
 from actors.view import InstrumentView
 from core.records import TICK, TickKind
-from gateways.order_wire import time_text
+from gateways.times import time_text
 
 # Alpaca's letter for the exchange; V is IEX, whose feed this stream stands in for.
 EXCHANGE: Final = "V"

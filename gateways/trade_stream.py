@@ -27,7 +27,7 @@ from core.rejects import Reject
 from gateways.desk import Desk, reject_reason
 from gateways.errors import reject_message_of
 from gateways.identity import Identity
-from gateways.order_wire import trade_update
+from gateways.order_shape import trade_update
 from gateways.stream_socket import (
     AUTHENTICATE_S,
     SlowClientError,

@@ -1,7 +1,7 @@
 """The process `gateway`: order entry over REST, the live streams and the page, on one port.
 
-It serves once the shard is there. When the log can't be followed any more it ends, and the supervisor starts it
-anew: an order whose answer is never seen must not look like a slow one.
+It serves once the shard is there. When the log can't be followed any more it ends, and the supervisor starts
+it anew: an order whose answer is never seen must not look like a slow one.
 """
 
 from __future__ import annotations
@@ -95,7 +95,8 @@ def main(config: Config, ready: Callable[[], None]) -> None:
             app,
             loop="uvloop",
             http="httptools",
-            # The one of uvicorn's that joins the fragments alpaca-py subscribes with and honours back-pressure.
+            # The one of uvicorn's that joins the fragments alpaca-py subscribes with and honours
+            # back-pressure.
             ws="websockets-sansio",
             ws_max_size=STREAM_MESSAGE_BYTES_MAX,
             limit_concurrency=CONNECTIONS_MAX,

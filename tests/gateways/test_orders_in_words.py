@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 from core import units
 from core.records import OrdType, Side, TimeInForce
 from gateways.errors import ApiError
-from gateways.order_wire import average_price_e8, parse_order, time_text
+from gateways.order_request import parse_order
+from gateways.order_shape import average_price_e8
+from gateways.times import parse_time, time_text
 
 A_LIMIT_ORDER = {
     "symbol": "AAPL",
@@ -192,4 +194,7 @@ def test_the_average_price_is_the_decimal_quotient_rounded_once(notional_e6: int
 
 
 def test_a_time_keeps_its_nanoseconds() -> None:
-    assert time_text(1_700_000_000_123_456_789) == "2023-11-14T22:13:20.123456789Z"
+    text = "2023-11-14T22:13:20.123456789Z"
+    assert time_text(1_700_000_000_123_456_789) == text
+    assert parse_time("after", text) == 1_700_000_000_123_456_789
+    assert parse_time("after", "2023-11-14T23:13:20.5+01:00") == 1_700_000_000_500_000_000
