@@ -149,6 +149,7 @@ class Store:
         self._segments = [_Segment(path, 0) for path in paths]
         self._fd = -1
         self._size = 0
+        self._failed = False
         while self._segments and not self._open_newest():
             self._segments.pop().path.unlink()  # torn before its first record was whole
         if self._segments:
@@ -161,6 +162,8 @@ class Store:
         `next_out`), and the application's `state` (None: unchanged). Returns when it is in the file."""
         if state is not None and len(state) > STATE_BYTES_MAX:
             raise StoreError(f"state of {len(state)} bytes; the most is {STATE_BYTES_MAX}")
+        if self._failed:
+            raise StoreError(f"{self.folder}: an earlier append failed; open the store anew")
         assert all(sent.seq == self.next_out + i for i, sent in enumerate(messages)), (
             "numbers go up one by one"
         )
@@ -236,18 +239,19 @@ class Store:
             self._segments.pop(0).path.unlink()
 
     def _write(self, record: bytes) -> None:
+        path = self._segments[-1].path
+        # After a failed write or fsync nobody knows what the disk has, and a record behind half of one would be
+        # corruption: nothing more is written until the store is opened again.
+        self._failed = True
         try:
             written = os.write(self._fd, record)
             if written != len(record):
-                raise StoreError(
-                    f"{self._segments[-1].path}: wrote {written} of {len(record)} bytes; the disk is full"
-                )
+                raise StoreError(f"{path}: wrote {written} of {len(record)} bytes; the disk is full")
             if self._sync:
                 os.fdatasync(self._fd)
         except OSError as error:
-            # After a failed write or fsync nobody knows what the disk has: the process ends, and opens it
-            # anew.
-            raise StoreError(f"{self._segments[-1].path}: {error}") from error
+            raise StoreError(f"{path}: {error}") from error
+        self._failed = False
         self._size += len(record)
 
     def _open_newest(self) -> bool:

@@ -103,4 +103,5 @@ def main(kind: str, folder: Path, port: str, sender: str, target: str, logon: di
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]), *sys.argv[3:6], logon=json.loads(sys.argv[6]))
+    role, where, number, ours, theirs, logon_json = sys.argv[1:]
+    main(role, Path(where), number, ours, theirs, json.loads(logon_json))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -176,6 +177,23 @@ def test_a_state_that_is_too_large_is_refused_before_anything_is_written(tmp_pat
     with pytest.raises(StoreError, match="state of 70000 bytes; the most is 65536"):
         store.append(1, [], bytes(70_000))
     assert reopened(store).next_in == 1
+
+
+def test_after_a_failed_append_nothing_more_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store(tmp_path)
+    real_write = os.write
+    with monkeypatch.context() as full_disk:
+        full_disk.setattr(os, "write", lambda fd, data: real_write(fd, data[:30]))
+        with pytest.raises(StoreError, match="the disk is full"):
+            store.append(2, [sent(1)])
+    with pytest.raises(StoreError, match="an earlier append failed"):
+        store.append(2, [sent(1)])
+    store = reopened(store)
+    assert (store.next_in, store.next_out) == (1, 1)
+    store.append(2, [sent(1)])
+    assert reopened(store).next_out == 2
 
 
 APPENDS = st.lists(
