@@ -55,7 +55,8 @@ lock: .venv/.installed ## choose versions anew, within pyproject.toml
 	@$(UV) export -q --no-emit-project --only-group web --no-annotate --no-header -o requirements-web.lock
 
 clean: ## stop the desk and remove all that was made, its data too
-	@if [ -x $(BIN)/tradewind ]; then $(BIN)/tradewind down; fi
+	@if [ -x $(BIN)/tradewind ]; then \
+	  $(BIN)/tradewind down && rm -rf "$$($(PYTHON) -c 'from app.config import load; print(load().run_dir)')"; fi
 	@rm -rf .tradewind .cache .venv web/node_modules web/dist .pytest_cache .hypothesis .mypy_cache .ruff_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Final
 
-from app import child, lock, logs, ports, progress, status
+from app import child, lock, logs, preflight, progress, status
 from app.announce import Demo, announcement
 from app.config import Config
 from app.embedded.nats import Nats
@@ -66,8 +66,9 @@ def up(
     ensure_secret(config.data_dir)
     config = load()  # once more: the servers' urls hold the secret
     lock.stop_leftovers(config, _tell)
-    ports.check_free(config)
-    ports.check_elsewhere(config)
+    preflight.check_free(config)
+    preflight.check_memory(config)
+    preflight.check_elsewhere(config)
 
     processes = [Process(server) for server in _servers(config)]
     processes += [Process(role) for role in plan.roles]

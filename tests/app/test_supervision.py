@@ -7,9 +7,13 @@ import signal
 import socket
 import subprocess
 import time
+from pathlib import Path
 
 import psutil
+import pytest
 
+from app import config, preflight
+from app.faults import StackError
 from app.status import start_time
 from tests.app.conftest import MakeTiny, TinyStack
 from tests.stack import ROOT
@@ -136,6 +140,17 @@ def test_a_taken_port_is_named_with_its_holder_and_the_remedy(make_tiny: MakeTin
     assert f"(pid {os.getpid()})" in done.stdout
     assert "--port-base" in done.stdout
     assert "Traceback" not in done.stdout
+
+
+def test_too_little_shared_memory_is_said_before_anything_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = config.load({"data_dir": str(tmp_path)}, {})
+    here.run_dir.mkdir()
+    monkeypatch.setattr(preflight, "SHARED_MEMORY_BYTES_MIN", 1 << 60)  # more than any machine has
+    with pytest.raises(StackError, match=r"MB free, and a desk needs \d+; .*--shm-size"):
+        preflight.check_memory(here)
+    here.run_dir.rmdir()
 
 
 def test_what_a_killed_supervisor_left_is_stopped_by_the_next_up(tiny: TinyStack) -> None:

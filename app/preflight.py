@@ -1,8 +1,11 @@
-"""Ports, before anything starts: is each one free, and do the servers that are elsewhere answer?"""
+"""What is looked at before anything starts: are the ports free, is there memory, do the servers elsewhere
+answer? A fault found here costs a second and a sentence; found later, a half-started desk.
+"""
 
 from __future__ import annotations
 
 import errno
+import os
 import socket
 from typing import Final
 from urllib.parse import urlsplit
@@ -13,6 +16,9 @@ from app.config import Config
 from app.faults import StackError
 
 CONNECT_TIMEOUT_S: Final = 5.0
+# An idle desk's tables, rings and log tail touch about 60 MB of shared memory, a busy one's several times that.
+# A page that cannot be had there is a killed process (SIGBUS), not an error that could be handled.
+SHARED_MEMORY_BYTES_MIN: Final = 256 << 20
 DEFAULT_PORTS: Final = {"postgres": 5432, "nats": 4222, "valkey": 6379}
 
 
@@ -29,6 +35,17 @@ def check_free(config: Config) -> None:
         raise StackError(
             "; ".join(taken) + f". End what holds it, or choose other ports, as in "
             f"--port-base {_other_base(config)} (now {config.port_base})"
+        )
+
+
+def check_memory(config: Config) -> None:
+    """Raises StackError where the file system of `run_dir` is too small, as in a container by default."""
+    space = os.statvfs(config.run_dir)
+    free = space.f_bavail * space.f_frsize
+    if free < SHARED_MEMORY_BYTES_MIN:
+        raise StackError(
+            f"{config.run_dir.parent} has {free >> 20} MB free, and a desk needs {SHARED_MEMORY_BYTES_MIN >> 20}; "
+            f"remove what fills it, or give the container more (docker run --shm-size=1g)"
         )
 
 
