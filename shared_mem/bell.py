@@ -66,6 +66,13 @@ def open_fifo(path: Path) -> int:
     return os.open(path, os.O_RDWR | os.O_NONBLOCK)
 
 
+def sleep_on(fd: int, timeout_s: float) -> bool:
+    """Wait until `fd` can be read; False after the time. By poll: select knows no descriptor above 1023."""
+    waiting = select.poll()
+    waiting.register(fd, select.POLLIN)
+    return bool(waiting.poll(timeout_s * 1000))
+
+
 def drain(fd: int) -> None:
     try:
         os.read(fd, DRAIN_BYTES)
@@ -106,9 +113,9 @@ class Bell:
 
     def wait(self, timeout_s: float) -> bool:
         """Sleep until rung (True) or until the time is over. Call `park` and look once more before it."""
-        readable, _, _ = select.select([self._fd], [], [], timeout_s)
+        rung = sleep_on(self._fd, timeout_s)
         self.wake()
-        return bool(readable)
+        return rung
 
     def close(self) -> None:
         os.close(self._fd)

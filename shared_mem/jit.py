@@ -54,6 +54,7 @@ def cache_dir() -> Path:
 CACHE_DIR: Final = cache_dir()
 _settings: Any = _numba_config
 _settings.CACHE_DIR = str(CACHE_DIR)
+_OPTIONS: Final[Any] = {"cache": True, "nogil": True, "error_model": "numpy", "_nrt": False}
 
 
 def jit(function: F) -> F:
@@ -62,5 +63,4 @@ def jit(function: F) -> F:
     Without numba's runtime (`_nrt`) an array carries no reference count, and a function that would allocate does
     not compile at all: the hot path's rule is held by the compiler.
     """
-    compiled: Any = numba.njit(cache=True, nogil=True, error_model="numpy", _nrt=False)(function)
-    return cast(F, compiled)
+    return cast(F, numba.njit(**_OPTIONS)(function))

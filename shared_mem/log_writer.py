@@ -10,7 +10,6 @@ from __future__ import annotations
 import errno
 import os
 import secrets
-import select
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +18,7 @@ from typing import Final
 import numpy as np
 
 from shared_mem import log
-from shared_mem.bell import clear_flag, drain, open_fifo, park_flag
+from shared_mem.bell import clear_flag, drain, open_fifo, park_flag, sleep_on
 from shared_mem.log import (
     BELL_STRIDE,
     BELLS,
@@ -94,6 +93,11 @@ class LogWriter:
     @property
     def next_seq(self) -> int:
         return self.tail.written_seq + 1
+
+    def close(self) -> None:
+        """Let go of the readers' bells."""
+        for fd in self.bell_fds:
+            os.close(int(fd))
 
 
 def _log_id(log_dir: Path) -> int:
@@ -218,7 +222,7 @@ class Flusher(threading.Thread):
             if self.flush() == 0:
                 park_flag(self._flag, int(Gate.WRITTEN))
                 if self._tail.written == self._tail.synced or self.disk_full:
-                    select.select([self._fd], [], [], FLUSH_POLL_S)
+                    sleep_on(self._fd, FLUSH_POLL_S)
                 clear_flag(self._flag)
                 drain(self._fd)
         self.flush()
@@ -227,7 +231,7 @@ class Flusher(threading.Thread):
         """Flush what is written, and end."""
         self._stopping.set()
         self.join()
-        for fd in self._files.values():
+        for fd in (*self._files.values(), self._fd):
             os.close(fd)
 
     def flush(self) -> int:

@@ -149,5 +149,8 @@ class Ring:
         release_front(self.address)
         return record
 
+    def __bool__(self) -> bool:
+        return True  # an empty ring is a ring
+
     def __len__(self) -> int:
         return int(_length(self.address))

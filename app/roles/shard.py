@@ -1,7 +1,7 @@
 """The role `shard`: recovers the actors' state, defines what the first start needs, and runs the loop.
 
-Always holds: it is ready only once it is recovered and its accounts and instruments stand. Postgres may be away:
-then the local copy of the newest snapshot is used, or the log from its beginning.
+Always holds: it is ready only once it is recovered and its accounts and instruments stand. Postgres may be
+away: then the local copy of the newest snapshot is used, or the log from its beginning.
 """
 
 from __future__ import annotations

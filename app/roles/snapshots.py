@@ -1,8 +1,8 @@
 """The role `snapshots`: a replica that follows the log, proves each step, and stores snapshots.
 
-Always holds: it applies only what is synced, so that no snapshot is ever ahead of the log on disk; it never stops
-the shard. A replica that diverges ends with its place named: the shard's state is then not what its log says.
-Postgres away: the local file still gets its snapshot.
+Always holds: it applies only what is synced, so that no snapshot is ever ahead of the log on disk; it never
+stops the shard. A replica that diverges ends with its place named: the shard's state is then not what its log
+says. Postgres away: the local file still gets its snapshot.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from shared_mem.log import Gate, LogReader, Reader, Tail
 
 _log = logging.getLogger("tradewind.snapshots")
 
-# A snapshot after so many commands bounds the replay at a start to about a tenth of a second; and after so long
-# when there were any at all, so that a quiet day's log can be let go.
+# A snapshot after so many commands bounds the replay at a start to about a tenth of a second; and after so
+# long when there were any at all, so that a quiet day's log can be let go.
 SNAPSHOT_COMMANDS: Final = 50_000
 SNAPSHOT_S: Final = 60.0
 # How often it looks when nothing wakes it.
