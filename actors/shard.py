@@ -316,9 +316,9 @@ class Shard:
         reader = LogReader(self._log_dir, self.run_dir, Reader.AUDIT, replica.position)
         replica.follow(reader, progress)
         reader.close()
-        if replica.seq != self.writer.next_seq - 1 and self.writer.position > 0:
+        if replica.position != self.writer.position:
             raise log.LogError(
-                f"the log ends with seq {self.writer.next_seq - 1}, the replay with {replica.seq}: "
+                f"the log ends at position {self.writer.position}, the replay at {replica.position}: "
                 "the snapshot is ahead of the log; restore the log or remove the snapshot"
             )
         self._wire()

@@ -14,7 +14,7 @@ def markdown() -> str:
         "# Reject codes and risk checks",
         "",
         "Made from `core/rejects.py` and `core/risk.py`. A code never changes its meaning. REST answers with `http`,",
-        "`code` and the text behind its check's name; FIX carries the text in 58 and the code in 103.",
+        "`code` and the text behind its check's name; FIX carries the text in 58 and a reason of its own list in 103.",
         "",
         "## The checks, in the order in which they are applied",
         "",

@@ -2,7 +2,7 @@
 
 Bands: 1xx who may, 2xx the order's own numbers, 3xx the market, 4xx money and limits, 5xx room, 9xx state of an
 order. A code never changes its meaning. `http` is the status the order-entry API answers with, `code` Alpaca's
-eight digits; FIX carries the text in 58 and the code in OrdRejReason (103).
+eight digits; FIX carries the text, which ends with the code, in 58, and a reason of its own list in 103.
 """
 
 from __future__ import annotations

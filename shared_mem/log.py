@@ -199,7 +199,8 @@ def scan(data: int, length: int, seq: int, epoch: int) -> tuple[int, int, int]:
         if load_u16(data + at + R_KIND) != KIND_PADDING:
             found = load_i64(data + at + R_SEQ)
             found_epoch = load_u32(data + at + R_EPOCH)
-            if (seq != 0 and found != seq) or found_epoch < epoch:
+            follows = found == seq or (found > seq and found_epoch > epoch)
+            if (seq != 0 and not follows) or found_epoch < epoch:
                 break
             seq = found + 1
             epoch = found_epoch
@@ -338,7 +339,7 @@ class LogReader:
         if position > self._tail.written:
             raise CursorInvalid(
                 f"the cursor of {reader.name} stands at {position}, the log ends at {self._tail.written}: "
-                "the log was replaced; remove the cursor to begin anew"
+                "the log lost its end in a power cut, or was replaced"
             )
 
     @property

@@ -129,6 +129,10 @@ def _living_tail(run_dir: Path, log_id: int, segment_bytes: int) -> Tail | None:
 
 def _tail_from_files(log_dir: Path, run_dir: Path, log_id: int, shard: int, segment_bytes: int) -> Tail:
     position, next_seq, epoch = find_end(log_dir, segment_bytes, repair=True)
+    if next_seq > 1:
+        # What stood in the lost tail, behind the flusher, may have been seen by a client or a venue (gate
+        # `written`): its sequence numbers, and the order ids made of them, are not given out again.
+        next_seq += segment_bytes // log.RECORD_HEADER_BYTES
     path = tail_path(run_dir)
     path.unlink(missing_ok=True)
     segment = Segment.create(path, DATA + segment_bytes, log.LAYOUT, log.VERSION)

@@ -7,6 +7,7 @@ It waits for the shard, not for the venue: that one may come and go.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from typing import Final
 
@@ -18,9 +19,11 @@ from fix.log_follower import LogFollower
 from fix.order_router import OrderRouter, cursor_of, expect_from
 from services.serving import run_until_terminated
 from shared_mem.bell import Bell
-from shared_mem.log import Gate, LogReader, Reader
+from shared_mem.log import CursorInvalid, Gate, LogReader, Reader, Tail
 from shared_mem.ring import Ring
 from shared_mem.segment import SegmentMissing
+
+_log = logging.getLogger("tradewind.fix")
 
 SENDER: Final = "TRADEWIND"
 TARGET: Final = "SIMULATOR"
@@ -51,7 +54,7 @@ async def _serve(config: Config, ready: Callable[[], None]) -> None:
     session = initiator.session
     expect_from(session, view.venue_seq())
     gate = Gate.SYNCED if config.gate == "synced" else Gate.WRITTEN
-    reader = LogReader(config.log_dir, config.run_dir, Reader.FIX, cursor_of(session), gate)
+    reader = _reader(config, cursor_of(session), gate)
     follower = LogFollower(
         reader, lambda records: router.route(session, records), initiator.end_with, lambda: session.has_room
     )
@@ -70,6 +73,19 @@ async def _serve(config: Config, ready: Callable[[], None]) -> None:
         for task in tasks:
             task.cancel()
         reader.close()
+
+
+def _reader(config: Config, cursor: int, gate: Gate) -> LogReader:
+    """From the cursor; or, when the log lost its end in a power cut at gate `written`, from where it ends now.
+
+    What was sent from the lost part is at the venue: its reports are recorded as of unknown orders. Beginning
+    anew would send every order of the log again."""
+    try:
+        return LogReader(config.log_dir, config.run_dir, Reader.FIX, cursor, gate)
+    except CursorInvalid as error:
+        end = Tail.attach(config.run_dir).written
+        _log.error("%s. Going on from position %d: reconcile the venue's open orders with ours", error, end)
+        return LogReader(config.log_dir, config.run_dir, Reader.FIX, end, gate)
 
 
 async def _attached(config: Config) -> tuple[Ring, StateView]:
