@@ -9,6 +9,7 @@ Always holds: when `run` returns, its thread has ended. The supervisor forks soo
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
 import threading
@@ -91,10 +92,16 @@ class _Lines:
         if now_s >= self._next_s:
             self._next_s = now_s + LINE_EVERY_S
             line = f"{self._title}: {share:.0%}, about {left_s} s left ({label})"
-            print(line, file=self._out, flush=True)
+            say(line, self._out)
 
     def close(self) -> None:
         pass
+
+
+def say(line: str, out: TextIO) -> None:
+    """Print a line for whoever reads it; a start goes on when nobody does (`tradewind up --detach | head`)."""
+    with contextlib.suppress(BrokenPipeError):
+        print(line, file=out, flush=True)
 
 
 def run(title: str, steps: Sequence[Step], out: TextIO | None = None) -> None:
@@ -116,7 +123,7 @@ def run(title: str, steps: Sequence[Step], out: TextIO | None = None) -> None:
         ended.set()
         painter.join()
     if time.monotonic() - began_s > SILENT_S:
-        print(f"{title}: done in {time.monotonic() - began_s:.0f} s", file=out, flush=True)
+        say(f"{title}: done in {time.monotonic() - began_s:.0f} s", out)
 
 
 def _paint(title: str, estimate: _Estimate, ended: threading.Event, out: TextIO) -> None:

@@ -88,11 +88,11 @@ def up(
     gc.freeze()  # what is alive now lives as long as the roles: no collector looks, no page is copied
 
     def ready() -> None:
-        print(announcement(config, demo), flush=True)
+        progress.say(announcement(config, demo), sys.stdout)
         on_ready()
 
     exit_code = supervisor.run(demo.key, ready)
-    print("stopped", flush=True)
+    progress.say("stopped", sys.stdout)
     return exit_code
 
 
