@@ -24,7 +24,7 @@ Must not do: read a clock, a file or a socket; know what an order is.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final
@@ -99,7 +99,7 @@ _AFTER_CONNECT: Final = {Role.ACCEPTOR: State.AWAITING_LOGON, Role.INITIATOR: St
 @dataclass(frozen=True)
 class SessionConfig:
     """Who we are (`sender`), who the peer is (`target`), and how we log on. `logon_fields`: 553, 554 and
-    such."""
+    such. `sign`: the fields of a Logon that depend on its own MsgSeqNum (34) and SendingTime (52)."""
 
     sender: str
     target: str
@@ -107,6 +107,9 @@ class SessionConfig:
     begin_string: str = "FIX.4.4"
     heartbeat_s: int = 30  # asked for by an initiator; an acceptor takes what the Logon says
     logon_fields: tuple[Field, ...] = ()
+    sign: Callable[[int, str], tuple[Field, ...]] | None = None
+    header_fields: tuple[Field, ...] = ()  # of every message, after the standard header: 50, 57, such
+    time_digits: int = 3  # of the fraction of a second in SendingTime: 0, 3, 6 or 9
 
 
 @dataclass(frozen=True)
@@ -482,6 +485,8 @@ class Session:
     def _send_logon(self, now_ns: int, reset: bool) -> None:
         flag = [(Tag.ResetSeqNumFlag, "Y")] if reset else []
         extra = self.config.logon_fields if self.config.role is Role.INITIATOR else ()
+        if self.config.sign is not None:
+            extra = (*self.config.sign(self.next_out, self._time_text(now_ns)), *extra)
         fields = [(Tag.EncryptMethod, "0"), (Tag.HeartBtInt, str(self.heartbeat_s)), *flag, *extra]
         self._logon_seq = self.send(MsgType.Logon, fields, now_ns).seq
 
@@ -570,11 +575,12 @@ class Session:
 
     def _gap_fill(self, at: int, new: int, now_ns: int) -> bytes:
         fields = [(Tag.GapFillFlag, "Y"), (Tag.NewSeqNo, str(new))]
-        return self._encode(MsgType.SequenceReset, at, fields, now_ns, timestamps.format_ns(now_ns))
+        return self._encode(MsgType.SequenceReset, at, fields, now_ns, self._time_text(now_ns))
 
     def _again(self, stored: Stored, now_ns: int) -> bytes:
         message = parse(stored.raw)
-        body = [f for f in message.fields[3:-1] if f[0] not in HEADER_TAGS]
+        own = {tag for tag, _ in self.config.header_fields}
+        body = [f for f in message.fields[3:-1] if f[0] not in HEADER_TAGS and f[0] not in own]
         return self._encode(message.type, stored.seq, body, now_ns, message.require(Tag.SendingTime))
 
     # --- the rest -------------------------------------------------------------------------------------
@@ -641,11 +647,15 @@ class Session:
             (Tag.MsgSeqNum, str(seq)),
             *(((Tag.PossDupFlag, "Y"),) if orig_sending_time else ()),
             (Tag.SenderCompID, self.config.sender),
-            (Tag.SendingTime, timestamps.format_ns(now_ns)),
+            (Tag.SendingTime, self._time_text(now_ns)),
             (Tag.TargetCompID, self.config.target),
             *(((Tag.OrigSendingTime, orig_sending_time),) if orig_sending_time else ()),
+            *self.config.header_fields,
         )
         return encode(self.config.begin_string, (*header, *fields))
+
+    def _time_text(self, now_ns: int) -> str:
+        return timestamps.format_ns(now_ns, self.config.time_digits)
 
 
 def _int_of(message: Message, tag: int) -> int:

@@ -1,7 +1,7 @@
 """UTCTimestamp of FIX and nanoseconds since 1970: both ways, exact to the last digit that is written.
 
-Sent with milliseconds, which every FIX 4.4 peer reads. Read with 0, 3, 6 or 9 digits of fraction. A leap
-second (":60") is the last second of its minute and one more.
+Sent with milliseconds, which every FIX 4.4 peer reads, unless a venue's profile says otherwise. Read with 0,
+3, 6 or 9 digits of fraction. A leap second (":60") is the last second of its minute and one more.
 """
 
 from __future__ import annotations
@@ -25,10 +25,12 @@ def _second_text(second: int) -> str:
     return time.strftime("%Y%m%d-%H:%M:%S", time.gmtime(second))
 
 
-def format_ns(ns: int) -> str:
-    """`ns` since 1970 as YYYYMMDD-HH:MM:SS.sss, cut (not rounded) to the millisecond."""
+def format_ns(ns: int, digits: int = 3) -> str:
+    """`ns` since 1970 as YYYYMMDD-HH:MM:SS.sss, cut (not rounded) to `digits` of fraction: 0, 3, 6 or 9."""
     second, rest = divmod(ns, NS_PER_S)
-    return f"{_second_text(second)}.{rest // 1_000_000:03d}"
+    if digits == 3:
+        return f"{_second_text(second)}.{rest // 1_000_000:03d}"
+    return f"{_second_text(second)}.{rest:09d}"[: 17 + (digits + 1 if digits else 0)]
 
 
 @lru_cache(maxsize=64)
