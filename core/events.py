@@ -64,6 +64,8 @@ def decode(seq: int, time_ns: int, payload: bytes) -> Event:
 
 
 _STATUS_WORDS: Final = {int(s): s.name.lower() for s in OrdStatus}
+_ACCOUNT_WORDS: Final = {int(s): s.name for s in AccountState}
+_TEXT_OF_CODE: Final = {int(code): (code, text) for code, text in TEXTS.items()}
 
 
 def _value_text(value: int, unit: Unit, code: Reject) -> str:
@@ -74,7 +76,7 @@ def _value_text(value: int, unit: Unit, code: Reject) -> str:
     if unit is Unit.MONEY_E6:
         return units.cash_text(value)
     if unit is Unit.STATE and code in (Reject.ACCOUNT_NOT_ACTIVE, Reject.ACCOUNT_REDUCING):
-        return AccountState(value).name
+        return _ACCOUNT_WORDS.get(value, str(value))
     if unit is Unit.STATE:
         return _STATUS_WORDS.get(value, str(value))
     return str(value)
@@ -82,9 +84,9 @@ def _value_text(value: int, unit: Unit, code: Reject) -> str:
 
 def reject_message(code: int, limit_value: int, observed_value: int) -> str:
     """'buying power: insufficient buying power: the order needs 1000, available is 20 (code 401)'."""
-    known = TEXTS.get(Reject(code))
-    if known is None:
+    if code not in _TEXT_OF_CODE:
         return f"rejected (code {code})"
-    limit = _value_text(limit_value, known.unit, Reject(code))
-    value = _value_text(observed_value, known.unit, Reject(code))
+    reject, known = _TEXT_OF_CODE[code]
+    limit = _value_text(limit_value, known.unit, reject)
+    value = _value_text(observed_value, known.unit, reject)
     return f"{known.check}: {known.text.format(limit=limit, value=value)} (code {code})"

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 from uuid import UUID
 
@@ -12,6 +13,9 @@ _ORDER: Final = 0x7472_6F72_6400  # "trord"
 _EXECUTION: Final = 0x7472_6578_6500  # "trexe"
 _ACCOUNT: Final = 0x7472_6163_6300  # "tracc"
 _INSTRUMENT: Final = 0x7472_696E_7300  # "trins"
+
+# As `cl_ord_id` writes it: 19 digits hold every order id.
+_CL_ORD_ID: Final = re.compile(r"TW[0-9]{3,4}-(0|[1-9][0-9]{0,18})")
 
 
 class IdError(ValueError):
@@ -68,7 +72,7 @@ def cancel_cl_ord_id(shard: int, event_seq: int) -> str:
 
 def order_id_of(cl_ord_id: str) -> int:
     """The order id inside a ClOrdID made by `cl_ord_id`. Raises IdError for any other text."""
-    head, _, number = cl_ord_id.partition("-")
-    if not head.startswith("TW") or not number.isdigit():
-        raise IdError(f"ClOrdID {cl_ord_id!r} is not one of ours")
-    return int(number)
+    found = _CL_ORD_ID.fullmatch(cl_ord_id)
+    if found is None:
+        raise IdError(f"ClOrdID {cl_ord_id[:64]!r} is not one of ours")
+    return int(found[1])

@@ -26,12 +26,13 @@ _HALF: Final = 10**10 // 2
 @jit
 def _divide_notional(high: int, low: int) -> tuple[int, int]:
     """(high, low) / 10**10 as (quotient, remainder); the quotient is OVERFLOW when it does not fit."""
-    if high >= 1 << 32:  # the quotient would be 2**96 / 10**10 > 2**62
+    if high >= 1 << 33:  # the quotient would be 2**97 / 10**10 > 2**63
         return OVERFLOW, 0
     rest = low & _LOW
     shifted_low = ((low >> _SHIFT) & ((1 << (64 - _SHIFT)) - 1)) | (high & _LOW) << (64 - _SHIFT)
     shifted_high = high >> _SHIFT
-    if shifted_high >= _ODD >> 1:
+    # The quotient fits while the dividend is below 5**10 * 2**63.
+    if shifted_high > _ODD >> 1 or (shifted_high == _ODD >> 1 and shifted_low < 0):
         return OVERFLOW, 0
     step = shifted_high << 32 | ((shifted_low >> 32) & _WORD)
     top = step // _ODD

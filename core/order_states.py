@@ -78,6 +78,8 @@ _PARTIALLY: Final = int(_S.PARTIALLY_FILLED)
 @jit
 def status_after(status: int, exec_type: int, cum_qty_e8: int, qty_e8: int) -> int:
     """The status after a report, by the table; ILLEGAL where it has none. cum_qty counts the report's fill."""
+    if status > 127 or exec_type > 127:
+        return ILLEGAL  # no code of FIX; masked, it would be another's
     after = int(_NEXT[status & 127, exec_type & 127])
     if after == _PARTIALLY and cum_qty_e8 >= qty_e8:
         return _FILLED

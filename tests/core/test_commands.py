@@ -1,0 +1,126 @@
+"""Commands: what is packed is read back, as a ring's slot and as the log keeps it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core import commands, records
+from core.commands import CommandError
+from core.records import (
+    COMMAND_BYTES,
+    COMMAND_LAYOUTS,
+    FIELDS_BYTES,
+    TEXT_BYTES_MAX,
+    CommandKind,
+    ExecType,
+    OrdStatus,
+    OrdType,
+    Side,
+    Source,
+    TimeInForce,
+)
+
+U4 = st.integers(0, 2**32 - 1)
+U8 = st.integers(0, 2**64 - 1)
+I8 = st.integers(-(2**63), 2**63 - 1)
+TEXT = st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=TEXT_BYTES_MAX)
+
+# Each kind: the function that packs it, its arguments, and the name its text has there.
+MADE: dict[CommandKind, tuple[Any, dict[str, st.SearchStrategy[Any]], str]] = {
+    CommandKind.NEW_ORDER: (
+        commands.new_order,
+        {
+            "source": st.sampled_from(Source), "request_id": U8, "account": U4, "instrument": U4,
+            "side": st.sampled_from(Side), "ord_type": st.sampled_from(OrdType),
+            "tif": st.sampled_from(TimeInForce), "qty_e8": I8, "price_e8": I8,
+        },
+        "client_order_id",
+    ),
+    CommandKind.CANCEL: (
+        commands.cancel,
+        {"source": st.sampled_from(Source), "request_id": U8, "account": U4, "order_id": U8},
+        "",
+    ),
+    CommandKind.VENUE_REPORT: (
+        commands.venue_report,
+        {
+            "venue_seq": U8, "order_id": U8, "exec_type": st.sampled_from(ExecType),
+            "ord_status": st.sampled_from(OrdStatus), "last_qty_e8": I8, "last_px_e8": I8, "cum_qty_e8": I8,
+            "leaves_qty_e8": I8, "transact_time_ns": I8,
+        },
+        "text",
+    ),
+    CommandKind.OPEN_ACCOUNT: (
+        commands.open_account,
+        {"request_id": U8, "max_order_qty_e8": I8, "max_order_notional_e6": I8, "max_position_qty_e8": I8},
+        "number",
+    ),
+    CommandKind.DEPOSIT: (commands.deposit, {"request_id": U8, "account": U4, "amount_e6": I8}, "reference"),
+    CommandKind.DEFINE_INSTRUMENT: (
+        commands.define_instrument,
+        {
+            "request_id": U8, "tick_e8": I8, "lot_e8": I8, "max_order_qty_e8": I8, "collar_bps": U4,
+            "quote_age_ms_max": U4,
+        },
+        "symbol",
+    ),
+    CommandKind.SET_ACCOUNT_STATE: (
+        commands.set_account_state,
+        {"request_id": U8, "account": U4, "state": st.integers(0, 255)},
+        "",
+    ),
+    CommandKind.SET_INSTRUMENT_STATE: (
+        commands.set_instrument_state,
+        {"request_id": U8, "instrument": U4, "state": st.integers(0, 255)},
+        "",
+    ),
+}  # fmt: skip
+
+
+def test_every_kind_can_be_made() -> None:
+    assert set(MADE) == set(CommandKind) == set(COMMAND_LAYOUTS)
+
+
+@pytest.mark.parametrize("kind", CommandKind)
+@given(data=st.data())
+def test_a_command_reads_back_from_its_slot_and_from_the_log(kind: CommandKind, data: st.DataObject) -> None:
+    make, fields, text_name = MADE[kind]
+    given_values = {name: data.draw(strategy, name) for name, strategy in fields.items()}
+    text = data.draw(TEXT, "text") if text_name else ""
+    raw = make(**given_values, **({text_name: text} if text_name else {}))
+    assert len(raw) == COMMAND_BYTES
+    for stored in (raw, raw[: FIELDS_BYTES + len(text)]):
+        found = commands.decode(stored)
+        assert found["kind"] == kind
+        assert found["text"] == text
+        assert {name: found[name] for name in given_values} == given_values
+    row = np.frombuffer(raw, COMMAND_LAYOUTS[kind])[0]
+    assert {name: int(row[name]) for name in given_values} == given_values
+
+
+@pytest.mark.parametrize("kind", CommandKind)
+def test_the_head_is_the_same_in_every_layout(kind: CommandKind) -> None:
+    layout, head = COMMAND_LAYOUTS[kind], records.HEAD
+    assert layout.fields is not None
+    assert head.fields is not None
+    assert all(layout.fields[name] == head.fields[name] for name in head.fields)
+    assert layout.itemsize == COMMAND_BYTES
+    assert layout.fields["text"][1] == FIELDS_BYTES
+
+
+def test_text_is_never_cut() -> None:
+    with pytest.raises(CommandError, match="text of 129 characters; the most is 128"):
+        commands.deposit(request_id=1, account=1, amount_e6=1, reference="x" * 129)
+    with pytest.raises(CommandError, match="'é' is not ASCII"):
+        commands.deposit(request_id=1, account=1, amount_e6=1, reference="é")
+
+
+@pytest.mark.parametrize("raw", [bytes(COMMAND_BYTES), b"\xff\xff", b""])
+def test_an_unknown_kind_is_named(raw: bytes) -> None:
+    with pytest.raises(CommandError, match=r"command kind \d+ is unknown; known are \[1, 2"):
+        commands.decode(raw)
