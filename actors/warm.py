@@ -48,7 +48,7 @@ class _Bench:
         root = Path(self._folder.name)
         self.log_dir, self.run_dir = root / "log", root / "run"
         self.capacity = Capacity(16, 16, 16, 16)
-        self.segment_bytes = 1 << 16
+        self.segment_bytes = log.SEGMENT_BYTES_MIN
 
     def rings(self) -> None:
         self.run_dir.mkdir()

@@ -84,10 +84,12 @@ class Broadcast:
                 f"capacity {capacity} must be a power of two, slot_bytes {slot_bytes} a multiple of 8"
             )
         size = SLOTS + (slot_bytes + STAMP_BYTES) * capacity
-        segment = Segment.create(path, size, LAYOUT, VERSION)
-        segment.view[SLOT_BYTES : SLOT_BYTES + 8] = slot_bytes.to_bytes(8, "little")
-        segment.view[MASK : MASK + 8] = (capacity - 1).to_bytes(8, "little")
-        return cls(segment)
+        words = {SLOT_BYTES: slot_bytes, MASK: capacity - 1}
+        broadcast = cls(Segment.create(path, size, LAYOUT, VERSION, words))
+        if broadcast.slot_bytes != slot_bytes:  # of the same size, but divided otherwise
+            path.unlink()
+            broadcast = cls(Segment.create(path, size, LAYOUT, VERSION, words))
+        return broadcast
 
     def publish(self, record: bytes) -> int:
         """Send to every reader; returns the sequence number. Shorter records are filled up with zeros."""

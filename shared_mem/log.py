@@ -24,6 +24,8 @@ from enum import IntEnum
 from pathlib import Path
 from typing import Final, NamedTuple
 
+import numpy as np
+
 from shared_mem.atomics import (
     copy_bytes,
     crc32c,
@@ -41,11 +43,13 @@ from shared_mem.jit import jit
 from shared_mem.segment import HEADER_BYTES, Segment
 
 LAYOUT: Final = "log"
-VERSION: Final = 1
+VERSION: Final = 2
 
 # A segment file and the tail: 64 MiB holds the last 150,000 orders for readers without a disk read, and is
 # touched page by page. Both are the same size, so that a record that fits one fits the other.
 SEGMENT_BYTES: Final = 64 << 20
+# Smaller ones leave a reader of the tail no room between the flusher and the writer's pen (PEN_BYTES_MAX).
+SEGMENT_BYTES_MIN: Final = 256 << 10
 
 # A record's header. length counts header and payload; the record takes the next multiple of 8.
 RECORD_HEADER_BYTES: Final = 32
@@ -60,6 +64,11 @@ _RECORD: Final = struct.Struct("<HHIQqII")
 
 RECORD_BYTES_MAX: Final = 1024
 KIND_PADDING: Final = 0xFFFF
+# Records that are published together are a group: records of kinds below this, then at least one of another. Of a
+# group whose end was torn off, nothing counts.
+KIND_CLOSING: Final = 100
+# How far past WRITTEN the writer's pen may be: one group.
+PEN_BYTES_MAX: Final = 4 * RECORD_BYTES_MAX
 SYNCED_LAG_MAX: Final = 0xFFFFFFFF
 
 # The tail's control block, each writer's words on lines of their own.
@@ -69,9 +78,10 @@ LOG_ID: Final = HEADER_BYTES + 16
 START: Final = HEADER_BYTES + 24  # the first position that this tail holds
 EPOCH: Final = HEADER_BYTES + 32
 WRITTEN: Final = 128
-WRITTEN_SEQ: Final = 136
+WRITTEN_SEQ: Final = 136  # of the last record before SEQ_POSITION
+SEQ_POSITION: Final = 144  # = WRITTEN, but for the moment of a publish
+PREVIOUS_SEQ: Final = 152  # what WRITTEN_SEQ was before the last publish
 SYNCED: Final = 256
-SYNCED_SEQ: Final = 264
 BELLS: Final = 384  # one flag a reader, each on its line
 BELL_STRIDE: Final = 64
 DATA: Final = 4096
@@ -169,7 +179,10 @@ def put_padding(target: int, room: int) -> None:
 
 @jit
 def publish(base: int, position: int, seq: int) -> None:
-    """Make everything before `position` visible: the gate `written`."""
+    """Make everything before `position` visible: the gate `written`. WRITTEN decides: a writer that dies before
+    it is stored leaves in PREVIOUS_SEQ what belongs to the old one (`Tail.written_seq`)."""
+    store_release(base + PREVIOUS_SEQ, load_i64(base + WRITTEN_SEQ))
+    store_release(base + SEQ_POSITION, position)
     store_release(base + WRITTEN_SEQ, seq)
     store_release(base + WRITTEN, position)
 
@@ -188,15 +201,18 @@ def ring_bells(base: int, fds: int, gate: int) -> None:
 
 
 @jit
-def scan(data: int, length: int, seq: int, epoch: int) -> tuple[int, int, int]:
-    """Walk good records from address `data`: (bytes walked, next seq, last epoch).
+def scan(data: int, length: int, seq: int, epoch: int) -> tuple[int, int, int, int, int]:
+    """Walk good records from address `data`: (bytes walked, next seq, last epoch, bytes up to the end of the last
+    whole group, next seq there); the last two are -1 when no group ends here.
 
     It stops at the first record that is bad or out of sequence. `seq` is the first one expected; 0 takes any.
     """
     at = 0
+    closed = closed_seq = -1
     while at + RECORD_HEADER_BYTES <= length and record_is_good(data + at, length - at):
         total = load_u16(data + at + R_LENGTH)
-        if load_u16(data + at + R_KIND) != KIND_PADDING:
+        kind = load_u16(data + at + R_KIND)
+        if kind != KIND_PADDING:
             found = load_i64(data + at + R_SEQ)
             found_epoch = load_u32(data + at + R_EPOCH)
             follows = found == seq or (found > seq and found_epoch > epoch)
@@ -205,7 +221,9 @@ def scan(data: int, length: int, seq: int, epoch: int) -> tuple[int, int, int]:
             seq = found + 1
             epoch = found_epoch
         at += (total + 7) & ~7
-    return at, seq, epoch
+        if KIND_CLOSING <= kind != KIND_PADDING:
+            closed, closed_seq = at, seq
+    return at, seq, epoch, closed, closed_seq
 
 
 @jit
@@ -264,15 +282,12 @@ class Tail:
 
     @property
     def written_seq(self) -> int:
-        return self._word(WRITTEN_SEQ)
+        """Of the last record before `written`. The writer's own, or a dead writer's: not while one publishes."""
+        return self._word(WRITTEN_SEQ if self._word(SEQ_POSITION) == self.written else PREVIOUS_SEQ)
 
     @property
     def synced(self) -> int:
         return self._word(SYNCED)
-
-    @property
-    def synced_seq(self) -> int:
-        return self._word(SYNCED_SEQ)
 
     def reached(self, gate: Gate) -> int:
         """The position up to which effects may leave at this gate."""
@@ -357,7 +372,14 @@ class LogReader:
             start = self.position
             left_in_segment = self._tail.segment_bytes - start % self._tail.segment_bytes
             raw = self._bytes(start, min(end - start, left_in_segment, READ_BYTES_MAX))
-            records, self.position = parse_records(raw, start, left_in_segment, max_records)
+            good = int(scan(np.frombuffer(raw, np.uint8).ctypes.data, len(raw), 0, 0)[0])
+            records, self.position = parse_records(raw[:good], start, left_in_segment, max_records)
+            if self.position == start:
+                if len(raw) >= min(RECORD_BYTES_MAX, end - start):
+                    raise LogCorrupt(
+                        f"no good record at position {start}; restore the log from a copy or a standby"
+                    )
+                break  # it lags too far for the tail, and the flusher is not there yet
         return records
 
     def raw(self, end: int) -> bytes:
@@ -379,12 +401,13 @@ class LogReader:
         tail = self._tail
         if position >= tail.start:
             raw = tail.copy(position, length)
-            # The writer may be up to one command's records past WRITTEN: keep that far away from its pen.
-            if tail.written + 64 * RECORD_BYTES_MAX - position <= tail.segment_bytes:
+            if tail.written + PEN_BYTES_MAX - position <= tail.segment_bytes:
                 return raw
         return self._file_bytes(position, min(length, max(0, tail.synced - position)))
 
     def _file_bytes(self, position: int, length: int) -> bytes:
+        if length == 0:
+            return b""
         number, offset = divmod(position, self._tail.segment_bytes)
         if self._file is None or self._file[0] != number:
             self._close_file()

@@ -8,12 +8,13 @@ once: the page cache can't be trusted any more (Rebello et al., ATC 2020), and n
 from __future__ import annotations
 
 import errno
+import mmap
 import os
 import secrets
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Final, NoReturn
 
 import numpy as np
 
@@ -26,11 +27,12 @@ from shared_mem.log import (
     EPOCH,
     LOG_ID,
     READERS,
+    SEGMENT_BYTES_MIN,
     SEGMENT_SIZE,
+    SEQ_POSITION,
     SHARD,
     START,
     SYNCED,
-    SYNCED_SEQ,
     WRITTEN,
     WRITTEN_SEQ,
     Gate,
@@ -78,6 +80,10 @@ class LogWriter:
         Each opening is an epoch of its own: `epoch`, or one more than the log's last when that is higher.
         Raises LogCorrupt or LogError.
         """
+        if segment_bytes < SEGMENT_BYTES_MIN or segment_bytes % mmap.PAGESIZE:
+            raise LogError(
+                f"segment_bytes {segment_bytes} must be a multiple of {mmap.PAGESIZE}, {SEGMENT_BYTES_MIN} or more"
+            )
         log_dir.mkdir(parents=True, exist_ok=True)
         log_id = _log_id(log_dir)
         tail = _living_tail(run_dir, log_id, segment_bytes)
@@ -124,6 +130,8 @@ def _living_tail(run_dir: Path, log_id: int, segment_bytes: int) -> Tail | None:
         return None
     if tail.segment_bytes != segment_bytes:
         raise LogError(f"the log has segments of {tail.segment_bytes} bytes, asked for {segment_bytes}")
+    tail.set_word(WRITTEN_SEQ, tail.written_seq)  # its last writer may have died while it published
+    tail.set_word(SEQ_POSITION, tail.written)
     return tail
 
 
@@ -135,8 +143,6 @@ def _tail_from_files(log_dir: Path, run_dir: Path, log_id: int, shard: int, segm
         next_seq += segment_bytes // log.RECORD_HEADER_BYTES
     path = tail_path(run_dir)
     path.unlink(missing_ok=True)
-    segment = Segment.create(path, DATA + segment_bytes, log.LAYOUT, log.VERSION)
-    tail = Tail(segment)
     words = {
         SEGMENT_SIZE: segment_bytes,
         SHARD: shard,
@@ -144,19 +150,20 @@ def _tail_from_files(log_dir: Path, run_dir: Path, log_id: int, shard: int, segm
         EPOCH: epoch,
         WRITTEN: position,
         WRITTEN_SEQ: next_seq - 1,
+        SEQ_POSITION: position,
         SYNCED: position,
-        SYNCED_SEQ: next_seq - 1,
-        LOG_ID: log_id,  # last: a tail without it is half made
+        LOG_ID: log_id,
     }
-    for offset, value in words.items():
-        tail.set_word(offset, value)
-    return Tail(segment)
+    return Tail(Segment.create(path, DATA + segment_bytes, log.LAYOUT, log.VERSION, words))
 
 
 def find_end(log_dir: Path, segment_bytes: int, *, repair: bool) -> tuple[int, int, int]:
-    """Where the files end: (position, next seq, last epoch). repair: cut off a torn tail. Raises LogCorrupt."""
+    """Where the files end, after a whole group: (position, next seq, last epoch). Raises LogCorrupt.
+
+    repair: cut off what a torn tail left behind it, and see to it that the rest is on disk."""
     numbers = sorted(int(path.stem) for path in log_dir.glob("*.log"))
-    position, seq, epoch = (numbers[0] * segment_bytes if numbers else 0), 0, 0
+    end, end_seq = (numbers[0] * segment_bytes if numbers else 0), 1
+    seq = epoch = 0
     for index, number in enumerate(numbers):
         if number != numbers[0] + index:
             raise LogCorrupt(
@@ -165,51 +172,50 @@ def find_end(log_dir: Path, segment_bytes: int, *, repair: bool) -> tuple[int, i
         path = segment_path(log_dir, number)
         data = np.fromfile(path, dtype=np.uint8)
         size = len(data) - len(data) % 8
-        walked, seq, epoch = scan(data.ctypes.data, size, seq, epoch)
-        if segment_bytes - walked < log.RECORD_HEADER_BYTES:
-            walked = segment_bytes
-        position = number * segment_bytes + walked
-        if walked == segment_bytes:
-            continue
-        _check_end(path, data, size, walked, position, numbers[index + 1 :], segment_bytes)
-        if repair:
-            _wipe_after(path, data, walked)
-        break
-    return int(position), int(max(seq, 1)), int(epoch)
+        walked, seq, epoch, closed, closed_seq = scan(data.ctypes.data, size, seq, epoch)
+        if closed >= 0:
+            end, end_seq = number * segment_bytes + int(closed), int(closed_seq)
+        if segment_bytes - walked >= log.RECORD_HEADER_BYTES:
+            _check_end(path, data, size, int(walked), number * segment_bytes, numbers[index + 1 :])
+            break
+    if repair:
+        _cut(log_dir, [n for n in numbers if (n + 1) * segment_bytes >= end], end, segment_bytes)
+    return end, end_seq, int(epoch)
 
 
 def _check_end(
-    path: Path, data: np.ndarray, size: int, walked: int, position: int, later: list[int], segment_bytes: int
+    path: Path, data: np.ndarray, size: int, walked: int, file_position: int, later: list[int]
 ) -> None:
-    """The log ends inside `path`, at `walked`: make sure that nothing durable ever stood behind."""
-    proof = int(proof_of_sync(data.ctypes.data, size, walked, position - walked))
-    if proof < 0:
-        for number in later:
-            following = segment_path(path.parent, number)
-            if np.fromfile(following, dtype=np.uint8).any():
-                proof = number * segment_bytes
-                break
+    """The good records end inside `path`, at `walked`. Raises LogCorrupt where something proves that they went on."""
+    proof = int(proof_of_sync(data.ctypes.data, size, walked, file_position))
+    for number in later:  # begun only when the one before was synced
+        if proof < 0 and np.fromfile(segment_path(path.parent, number), dtype=np.uint8).any():
+            proof = file_position + (number - int(path.stem)) * len(data)
     if proof >= 0:
         raise LogCorrupt(
-            f"{path} is damaged at offset {walked} (position {position}): the record at position {proof} proves "
-            "that it had been on disk. Nothing was changed. Restore the file from a copy or a standby"
+            f"{path} is damaged at offset {walked} (position {file_position + walked}): the record at position "
+            f"{proof} proves that it had been on disk. Nothing was changed. Restore the file from a copy or a standby"
         )
 
 
-def _wipe_after(path: Path, data: np.ndarray, walked: int) -> None:
-    """Zeros behind a torn tail, so that nothing of it can be taken for a record later."""
-    if data[walked:].any():
-        with path.open("r+b") as file:
-            file.seek(walked)
-            file.write(bytes(len(data) - walked))
-            file.flush()
+def _cut(log_dir: Path, numbers: list[int], end: int, segment_bytes: int) -> None:
+    """Wipe what stands behind `end`; what stands before it may still be in the page cache alone: sync it."""
+    for number in numbers:
+        with segment_path(log_dir, number).open("r+b") as file:
+            keep = min(max(end - number * segment_bytes, 0), segment_bytes)
+            file.seek(keep)
+            rest = np.frombuffer(file.read(), np.uint8)
+            if rest.any():
+                file.seek(keep)
+                file.write(bytes(len(rest)))
+                file.flush()
             os.fsync(file.fileno())
 
 
 class Flusher(threading.Thread):
     """Streams the tail to the segment files, in the shard's process, beside its compiled loop."""
 
-    def __init__(self, writer: LogWriter, die: Callable[[str], None] | None = None) -> None:
+    def __init__(self, writer: LogWriter, die: Callable[[str], NoReturn] | None = None) -> None:
         super().__init__(name="flusher", daemon=True)
         self._writer = writer
         self._tail = writer.tail
@@ -241,10 +247,9 @@ class Flusher(threading.Thread):
     def flush(self) -> int:
         """Bring everything written to disk; the bytes it was. Sets `disk_full` and returns 0 when there is no room."""
         tail = self._tail
-        seq, end, start = tail.written_seq, tail.written, tail.synced
+        end, start = tail.written, tail.synced
         if end == start:
             return 0
-        touched = set()
         position = start
         while position < end:
             number, offset = divmod(position, tail.segment_bytes)
@@ -254,17 +259,10 @@ class Flusher(threading.Thread):
                 return 0
             length = min(end - position, tail.segment_bytes - offset)
             self._write(fd, DATA + offset, length, offset)
-            touched.add(fd)
+            # One file is synced before the next is begun: so what stands in the next proves this one whole.
+            self._sync(fd)
             position += length
-        for fd in touched:
-            try:
-                os.fdatasync(fd)
-            except OSError as error:
-                self._die(
-                    f"fdatasync of the log failed: {error}. Nothing after position {start} is acknowledged."
-                )
         self.disk_full = False
-        tail.set_word(SYNCED_SEQ, seq)
         tail.set_word(SYNCED, end)
         self.flushes += 1
         ring_bells(tail.address, self._writer.bell_fds.ctypes.data, int(Gate.SYNCED))
@@ -279,29 +277,48 @@ class Flusher(threading.Thread):
             except OSError as error:
                 self._die(f"write to the log failed: {error}")
 
+    def _sync(self, fd: int) -> None:
+        try:
+            os.fdatasync(fd)
+        except OSError as error:
+            self._die(
+                f"fdatasync of the log failed: {error}. Nothing after position {self._tail.synced} is acknowledged."
+            )
+
     def _file(self, number: int) -> int | None:
         """The descriptor of a segment, its space reserved; None when the disk has no room for it."""
         if number in self._files:
             return self._files[number]
         path = segment_path(self._writer.log_dir, number)
-        fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         try:
-            os.posix_fallocate(fd, 0, self._tail.segment_bytes)
+            fd = _reserve(path, self._tail.segment_bytes)
         except OSError as error:
-            os.close(fd)
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 return None
             self._die(f"{path}: {error}")
-        os.fsync(fd)
-        directory = os.open(self._writer.log_dir, os.O_RDONLY)
-        os.fsync(directory)
-        os.close(directory)
         for old in [n for n in self._files if n < number - 1]:
             os.close(self._files.pop(old))
         self._files[number] = fd
         return fd
 
 
-def _die(message: str) -> None:
+def _reserve(path: Path, size: int) -> int:
+    """A descriptor of the file, made if missing, `size` bytes of it reserved and its name on disk."""
+    fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        os.posix_fallocate(fd, 0, size)
+        os.fsync(fd)
+        directory = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
+    except OSError:
+        os.close(fd)
+        raise
+    return fd
+
+
+def _die(message: str) -> NoReturn:
     os.write(2, f"{message}\n".encode())
     os._exit(EXIT_DISK_FAILED)

@@ -113,14 +113,13 @@ class Ring:
             raise RingError(f"capacity {capacity} is not a power of two; take {1 << capacity.bit_length()}")
         if slot_bytes % 8:
             raise RingError(f"slot_bytes {slot_bytes} is not a multiple of 8")
-        segment = Segment.create(path, SLOTS + slot_bytes * capacity, LAYOUT, VERSION)
-        segment.view[SLOT_BYTES : SLOT_BYTES + 8] = slot_bytes.to_bytes(8, "little")
-        segment.view[MASK : MASK + 8] = (capacity - 1).to_bytes(8, "little")
-        if not any(segment.view[RING_ID : RING_ID + 8]):
-            segment.view[RING_ID : RING_ID + 8] = (1 + secrets.randbits(RING_ID_BITS - 1)).to_bytes(
-                8, "little"
-            )
-        return cls(segment, bell)
+        size = SLOTS + slot_bytes * capacity
+        words = {SLOT_BYTES: slot_bytes, MASK: capacity - 1, RING_ID: 1 + secrets.randbits(RING_ID_BITS - 1)}
+        ring = cls(Segment.create(path, size, LAYOUT, VERSION, words), bell)
+        if ring.slot_bytes != slot_bytes:  # of the same size, but divided otherwise
+            path.unlink()
+            ring = cls(Segment.create(path, size, LAYOUT, VERSION, words), bell)
+        return ring
 
     @classmethod
     def attach(cls, path: Path, *, bell: Bell | None = None) -> Ring:

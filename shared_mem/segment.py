@@ -10,6 +10,7 @@ from __future__ import annotations
 import mmap
 import os
 import struct
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -46,9 +47,13 @@ class Segment:
         self.address: int = self.bytes.ctypes.data
 
     @classmethod
-    def create(cls, path: Path, size: int, layout: str, version: int) -> Segment:
+    def create(
+        cls, path: Path, size: int, layout: str, version: int, words: Mapping[int, int] | None = None
+    ) -> Segment:
         """Map it, making it when there is none. What an earlier owner left is kept when its layout is the same
-        and replaced otherwise: whoever needs the old content checks for it first, with `attach`."""
+        and replaced otherwise: whoever needs the old content checks for it first, with `attach`.
+
+        words: int64 by offset, that a new one begins with. They are there before it has its name."""
         try:
             return cls.attach(path, layout, version, size=size)
         except SegmentError:
@@ -59,6 +64,8 @@ class Segment:
         try:
             os.ftruncate(fd, size)
             os.pwrite(fd, _HEADER.pack(MAGIC, layout.encode(), version, size), 0)
+            for offset, value in (words or {}).items():
+                os.pwrite(fd, value.to_bytes(8, "little"), offset)
             os.rename(temporary, path)
             return cls(path, fd, size, writable=True)
         finally:

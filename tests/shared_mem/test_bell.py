@@ -1,0 +1,85 @@
+"""A bell: a consumer that sleeps is woken, whatever moment the producer's push falls into."""
+
+from __future__ import annotations
+
+import os
+import select
+from pathlib import Path
+
+from shared_mem.bell import Bell
+from shared_mem.ring import Ring
+from tests.shared_mem.desk import PATIENCE_S, Child
+
+ROUNDS = 6_000
+
+
+def _echo(run_dir: Path) -> None:
+    """Parks after each record and answers each; a lost wake-up leaves it asleep with a record in its ring."""
+    bell = Bell.create(run_dir / "bell")
+    ring = Ring.create(run_dir / "r", 8, 8, bell=bell)
+    answers = Ring.attach(run_dir / "answers", bell=Bell.attach(run_dir / "bell.answers"))
+    for _ in range(ROUNDS):
+        while (record := _pop_or_park(ring, bell)) is None:
+            pass
+        answers.try_push(record)
+
+
+def _pop_or_park(ring: Ring, bell: Bell) -> bytes | None:
+    record = ring.pop()
+    if record is None:
+        bell.park()
+        record = ring.pop()
+        if record is None:
+            if not bell.wait(PATIENCE_S):
+                os._exit(3 if len(ring) else 4)
+        else:
+            bell.wake()
+    return record
+
+
+def test_no_wake_up_is_lost_between_two_processes(run_dir: Path) -> None:
+    Bell.create(run_dir / "bell")
+    Ring.create(run_dir / "r", 8, 8)
+    bell = Bell.create(run_dir / "bell.answers")
+    answers = Ring.create(run_dir / "answers", 8, 8)
+    child = Child(_echo, run_dir)
+    ring = Ring.attach(run_dir / "r", bell=Bell.attach(run_dir / "bell"))
+    for n in range(ROUNDS):
+        assert ring.try_push(n.to_bytes(8, "little"))
+        while (record := _pop_or_park(answers, bell)) is None:
+            pass
+        assert int.from_bytes(record, "little") == n
+    assert child.join() == 0
+
+
+def test_an_awake_consumer_costs_no_byte_and_a_parked_one_exactly_one(run_dir: Path) -> None:
+    bell = Bell.create(run_dir / "bell")
+    producer = Bell.attach(run_dir / "bell")
+
+    def rung() -> bool:
+        return bool(select.select([bell.fileno()], [], [], 0)[0])
+
+    producer.ring()
+    assert not rung()
+    bell.park()
+    for _ in range(3):
+        producer.ring()
+    assert rung()
+    assert os.read(bell.fileno(), 100) != b""
+    assert not rung(), "one byte for one park"
+    bell.park()
+    producer.ring()
+    bell.wake()
+    assert not rung()
+    producer.ring()
+    assert not rung(), "awake again"
+
+
+def test_waiting_ends_with_the_ring_or_with_the_time(run_dir: Path) -> None:
+    bell = Bell.create(run_dir / "bell")
+    bell.park()
+    assert bell.wait(0) is False
+    bell.park()
+    Bell.attach(run_dir / "bell").ring()
+    assert bell.wait(PATIENCE_S) is True
+    bell.close()
