@@ -77,7 +77,7 @@ def parse_order(body: bytes) -> OrderRequest:
         sent = _BODY.decode(body)
     except msgspec.ValidationError as error:
         raise ApiError(UNPROCESSABLE, f"the order's fields are not as expected: {error}") from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:  # the last: thousands of "["
         example = '{"symbol":"AAPL","qty":"10","side":"buy","type":"market","time_in_force":"day"}'
         raise ApiError(
             BAD_REQUEST, f"the request body is not JSON: {error}; send an object like {example}"

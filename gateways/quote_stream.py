@@ -101,7 +101,7 @@ async def quote_stream(
         await stream.close(
             "auth timeout", codec.error(404, f"auth timeout: no key within {AUTHENTICATE_S:g} s")
         )
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, RecursionError) as error:  # the second: thousands of "["
         await stream.close("invalid syntax", codec.error(400, f"invalid syntax: {error}"))
     except PermissionError as error:
         await stream.close("auth failed", codec.error(402, f"auth failed: {error}"))

@@ -162,7 +162,7 @@ async def trade_stream(
         await stream.close("slow client", _error(407, f"slow client: {error}"))
     except TimeoutError:
         await stream.close("auth timeout", _error(404, f"auth timeout: no key within {AUTHENTICATE_S:g} s"))
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, RecursionError) as error:  # the second: thousands of "["
         await stream.close("invalid syntax", _error(400, f"invalid syntax: {error}"))
     except PermissionError as error:
         refusal = _message("authorization", action="authenticate", status="unauthorized", message=str(error))
