@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import random
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from decimal import Decimal
 from itertools import count
 from typing import Any, TypeVar
@@ -20,6 +23,7 @@ T = TypeVar("T")
 
 WAIT_S = 90.0  # this test shares two cores with whatever else is tested
 NO_ANSWER = 0  # in the ledger: the connection broke before one came
+AWAY_S = 0.2  # before a client whose connection broke tries the next
 
 
 def eventually(look: Callable[[], T], what: str = "it") -> T:
@@ -75,6 +79,7 @@ class Trader:
             answer = self._client.post("/v2/orders", json=order)
         except httpx.TransportError:
             self.answers[name] = NO_ANSWER
+            time.sleep(AWAY_S)
             return None
         self.answers[name] = answer.status_code
         if answer.status_code != 200:
@@ -132,29 +137,39 @@ class Trader:
         return self.order(accepted)
 
 
+@contextmanager
+def frozen(stack: Stack, name: str) -> Iterator[None]:
+    """One process stands still within the block; it may be killed there."""
+    pid = int(stack.processes()[name]["pid"])
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGCONT)
+
+
 class OrderFlow:
-    """Orders one after another from a thread of their own, whatever happens to the processes that serve them."""
+    """Orders one after another from each of a few hands, whatever happens to the processes that serve them."""
 
     PAUSE_S = 0.01
+    HANDS = 3
     SYMBOLS = ("KO", "PFE", "BAC")
 
-    def __init__(self, trader: Trader, seed: int) -> None:
+    def __init__(self, trader: Trader) -> None:
         self._trader = trader
-        self._rng = random.Random(seed)
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._error: BaseException | None = None
+        self._already = self._answered()
 
-    def _run(self) -> None:
-        try:
-            while not self._stopped.wait(self.PAUSE_S):
-                self._one()
-        except BaseException as error:
-            self._error = error
-            raise
+    def _answered(self) -> int:
+        return sum(status != NO_ANSWER for status in list(self._trader.answers.values()))
 
-    def _one(self) -> None:
-        rng, trader = self._rng, self._trader
+    def hand(self, seed: int, stopped: threading.Event) -> None:
+        rng = random.Random(seed)
+        while not stopped.wait(self.PAUSE_S):
+            self._one(rng)
+
+    def _one(self, rng: random.Random) -> None:
+        trader = self._trader
         symbol = rng.choice(self.SYMBOLS)
         kind = rng.random()
         if kind < 0.5:
@@ -171,18 +186,21 @@ class OrderFlow:
         if order is not None and rng.random() < 0.5:
             trader.cancel(order)
 
-    def asked_since(self, already: int, most: int) -> bool:
-        return len(self._trader.answers) >= already + most
+    def wait_for_orders(self, most: int) -> None:
+        """Until so many more were answered than at the last call."""
+        eventually(lambda: self._answered() >= self._already + most, f"the answers to {most} orders")
+        self._already = self._answered()
 
 
 @contextmanager
-def flowing(trader: Trader, seed: int = 1) -> Iterator[OrderFlow]:
-    """Orders flow for as long as the block runs."""
-    flow = OrderFlow(trader, seed)
-    flow._thread.start()
-    try:
-        yield flow
-    finally:
-        flow._stopped.set()
-        flow._thread.join()
-    assert flow._error is None, flow._error
+def flowing(trader: Trader) -> Iterator[OrderFlow]:
+    """Orders flow for as long as the block runs. What goes wrong in a hand is raised at its end."""
+    flow, stopped = OrderFlow(trader), threading.Event()
+    with ThreadPoolExecutor(flow.HANDS) as threads:
+        hands = [threads.submit(flow.hand, seed, stopped) for seed in range(flow.HANDS)]
+        try:
+            yield flow
+        finally:
+            stopped.set()
+        for hand in hands:
+            hand.result()
