@@ -79,13 +79,14 @@ class Heartbeat(_Part, frozen=True):
 class ThrottleRule(_Part, frozen=True):
     """At most `messages` on the wire in any `window_ms`, and what we do at the limit.
 
-    "delay": messages wait their turn, bounded. "reject": a new order is refused by us. "logout": we end the
-    session in order, for the venue would end it. Cancels pass before new orders in each case.
+    "delay": new orders wait their turn, bounded. "logout": we end the session in order, before the venue ends
+    it, and log on again. Cancels pass before new orders in both cases. (There is no "reject" towards a venue:
+    an order that waits here has passed its risk checks and is in the log. The client door rejects.)
     """
 
     messages: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
     window_ms: Annotated[int, msgspec.Meta(ge=1, le=3_600_000)] = 1000
-    breach: Literal["delay", "reject", "logout"] = "delay"
+    breach: Literal["delay", "logout"] = "delay"
 
 
 class CancelOnDisconnect(_Part, frozen=True):
