@@ -1,4 +1,4 @@
-"""FIX names: the tags and message types that this engine uses, under their names of the standard (FIX 4.4).
+"""FIX names: the tags and message types that this engine uses, under their names of the standard.
 
 A tag stands here once it is used. Values that FIX shares with the records (Side, OrdType, OrdStatus,
 ExecType, TimeInForce) are in `core/records.py`, as the same characters.
@@ -45,16 +45,24 @@ class Tag(IntEnum):
     Text = 58
     TimeInForce = 59
     TransactTime = 60
+    PossResend = 97
     EncryptMethod = 98
     CxlRejReason = 102
     OrdRejReason = 103
     HeartBtInt = 108
     TestReqID = 112
+    OnBehalfOfCompID = 115
+    OnBehalfOfSubID = 116
     OrigSendingTime = 122
     GapFillFlag = 123
+    DeliverToCompID = 128
+    DeliverToSubID = 129
     ResetSeqNumFlag = 141
+    OnBehalfOfLocationID = 144
+    DeliverToLocationID = 145
     ExecType = 150
     LeavesQty = 151
+    LastMsgSeqNumProcessed = 369
     RefTagID = 371
     RefMsgType = 372
     SessionRejectReason = 373
@@ -63,6 +71,9 @@ class Tag(IntEnum):
     CxlRejResponseTo = 434
     Username = 553
     Password = 554
+    NextExpectedMsgSeqNum = 789
+    ApplVerID = 1128
+    DefaultApplVerID = 1137
 
 
 class MsgType(StrEnum):
@@ -102,22 +113,36 @@ class RejectReason(IntEnum):
 
     INVALID_TAG_NUMBER = 0
     REQUIRED_TAG_MISSING = 1
+    TAG_NOT_DEFINED_FOR_TYPE = 2
     TAG_WITHOUT_VALUE = 4
     VALUE_INCORRECT = 5
     INCORRECT_DATA_FORMAT = 6
     COMP_ID_PROBLEM = 9
     SENDING_TIME_ACCURACY = 10
+    INVALID_MSG_TYPE = 11
+    TAG_REPEATED = 13
+    TAG_OUT_OF_ORDER = 14
+    GROUP_OUT_OF_ORDER = 15
+    INCORRECT_NUM_IN_GROUP = 16
+    UNSUPPORTED_APPL_VERSION = 18
 
 
 # The standard's English of 373; QuickFIX sends the same words, so people find them.
 REJECT_TEXT: Final = {
     RejectReason.INVALID_TAG_NUMBER: "Invalid tag number",
     RejectReason.REQUIRED_TAG_MISSING: "Required tag missing",
+    RejectReason.TAG_NOT_DEFINED_FOR_TYPE: "Tag not defined for this message type",
     RejectReason.TAG_WITHOUT_VALUE: "Tag specified without a value",
     RejectReason.VALUE_INCORRECT: "Value is incorrect (out of range) for this tag",
     RejectReason.INCORRECT_DATA_FORMAT: "Incorrect data format for value",
     RejectReason.COMP_ID_PROBLEM: "CompID problem",
     RejectReason.SENDING_TIME_ACCURACY: "SendingTime accuracy problem",
+    RejectReason.INVALID_MSG_TYPE: "Invalid MsgType",
+    RejectReason.TAG_REPEATED: "Tag appears more than once",
+    RejectReason.TAG_OUT_OF_ORDER: "Tag specified out of required order",
+    RejectReason.GROUP_OUT_OF_ORDER: "Repeating group fields out of order",
+    RejectReason.INCORRECT_NUM_IN_GROUP: "Incorrect NumInGroup count for repeating group",
+    RejectReason.UNSUPPORTED_APPL_VERSION: "Invalid/Unsupported Application Version",
 }
 
 
