@@ -8,7 +8,6 @@ everything is canceled and at rest, and the tests below look at the same trading
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from copy import copy
 from decimal import Decimal
@@ -44,7 +43,7 @@ class Day(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def day(tapped_stack: TappedStack, recording: Path) -> Iterator[Day]:
+def day(tapped_stack: TappedStack, recording: Path) -> Day:
     stack, relay = tapped_stack(replay=recording, speed="max")
     trader = Trader(stack)
     eventually(lambda: trader.has_quote(SYMBOL), "a first quote")
