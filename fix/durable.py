@@ -235,7 +235,8 @@ class DurableSession:
         if self._waiting is not None:  # not taken: the peer has to send it again
             self._session.next_in = self._waiting.seq
             self._waiting = None
-        self._session.disconnected()
+        for event in self._session.disconnected():
+            self._act(event)
         self._commit()
         if self._was_logged_on:
             self._was_logged_on = False

@@ -104,8 +104,25 @@ HEADER_TAGS: Final = frozenset(
         Tag.SendingTime,
         Tag.TargetCompID,
         Tag.OrigSendingTime,
+        Tag.LastMsgSeqNumProcessed,
     )
 )
+# ... and those that an application may give with its fields; the session puts them into the header. SenderSubID
+# 50, TargetSubID 57, SenderLocationID 142, TargetLocationID 143 and ApplVerID 1128 among them; the group of
+# hops is not.
+APPLICATION_HEADER_TAGS: Final = frozenset(
+    (50, 57, 97, 115, 116, 128, 129, 142, 143, 144, 145, 347, 1128, 1129)
+)
+
+# Who a message came on behalf of, and where its answer goes (vol. 1, "Third party message routing").
+REVERSE_ROUTES: Final = {
+    Tag.OnBehalfOfCompID: Tag.DeliverToCompID,
+    Tag.OnBehalfOfSubID: Tag.DeliverToSubID,
+    Tag.OnBehalfOfLocationID: Tag.DeliverToLocationID,
+    Tag.DeliverToCompID: Tag.OnBehalfOfCompID,
+    Tag.DeliverToSubID: Tag.OnBehalfOfSubID,
+    Tag.DeliverToLocationID: Tag.OnBehalfOfLocationID,
+}
 
 
 class RejectReason(IntEnum):
@@ -144,6 +161,9 @@ REJECT_TEXT: Final = {
     RejectReason.INCORRECT_NUM_IN_GROUP: "Incorrect NumInGroup count for repeating group",
     RejectReason.UNSUPPORTED_APPL_VERSION: "Invalid/Unsupported Application Version",
 }
+
+# The highest reason that a version has; a message with a later one's says it in Text (58) alone.
+REJECT_REASON_MAX: Final = {"FIX.4.0": -1, "FIX.4.1": -1, "FIX.4.2": 11, "FIX.4.3": 17, "FIX.4.4": 17}
 
 
 class BusinessReason(IntEnum):

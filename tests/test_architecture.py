@@ -33,7 +33,7 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
 ROOMS: Final = sorted(MAY_IMPORT)
 
 # What does I/O, or waits: never in the ground, nor in FIX's codec and session.
-PURE: Final = ("core/", "shared_mem/", "fix/codec.py", "fix/session.py")
+PURE: Final = ("core/", "shared_mem/", "fix/codec.py", "fix/session")
 IMPURE_PACKAGES: Final = {
     "asyncio", "uvloop", "socket", "ssl", "http", "urllib", "asyncpg", "sqlalchemy", "alembic", "redis",
     "nats", "litestar", "uvicorn", "websockets", "aiosmtplib", "aiosmtpd",
@@ -111,7 +111,7 @@ def test_core_and_fixs_protocol_have_no_clock_and_no_chance() -> None:
     wrong = [
         f"{_name(path)}:{line} imports {dotted}"
         for path in _sources()
-        if _name(path).startswith(("core/", "fix/codec.py", "fix/session.py"))
+        if _name(path).startswith(("core/", "fix/codec.py", "fix/session"))
         for line, dotted in _imports(path)
         if _under(dotted, CLOCK_AND_CHANCE)
     ]
