@@ -85,6 +85,11 @@ class Config(msgspec.Struct, frozen=True):
     ports: Ports
     embedded: frozenset[str]
     """Which of "postgres", "nats", "valkey" this stack starts itself, because no url names another."""
+    venue_file: Path | None = None
+    """A venue other than one like the simulator: who, where, how, with which secrets (`fix/venue.py`)."""
+    fix_tls_cert: Path | None = None
+    fix_tls_key: Path | None = None
+    fix_tls_ca: Path | None = None
 
     @property
     def log_dir(self) -> Path:
@@ -234,7 +239,14 @@ OPTIONS: Final = (
         "HOST:PORT",
         "where orders go by FIX; default: this stack's simulator",
     ),
+    Option("venue_file", _path, None, "FILE", "a venue by profile, with hosts and secrets (.toml, mode 600)"),
+    Option(
+        "fix_tls_cert", _path, None, "FILE", "certificate (PEM) of the FIX door, which then speaks TLS only"
+    ),
+    Option("fix_tls_key", _path, None, "FILE", "its key (PEM, mode 600)"),
+    Option("fix_tls_ca", _path, None, "FILE", "authority (PEM) of which each FIX client needs a certificate"),
 )
+_PATHS: Final = ("data_dir", "replay", "venue_file", "fix_tls_cert", "fix_tls_key", "fix_tls_ca")
 _BY_NAME: Final = {option.name: option for option in OPTIONS}
 
 # Variables of other rooms and of the test suite that share the prefix.
@@ -266,7 +278,7 @@ def load(
     ):
         for name, text in texts.items():
             values[name] = _parsed(_BY_NAME[name], text, place)
-    for name in ("data_dir", "replay"):
+    for name in _PATHS:
         if values[name] is not None:
             values[name] = Path(os.path.abspath(directory / values[name]))
     return _build(values)
@@ -327,6 +339,17 @@ def _build(values: dict[str, Any]) -> Config:
     replay: Path | None = values["replay"]
     if replay is not None and not replay.is_file():
         raise ConfigError(f"replay {str(replay)!r} does not exist; name a .dbn or .dbn.zst recording")
+    for name in _PATHS[2:]:
+        if values[name] is not None and not values[name].is_file():
+            raise ConfigError(f"{name} {str(values[name])!r} does not exist; name a file")
+    if values["venue_file"] is not None and values["venue_address"] is not None:
+        raise ConfigError("venue_file and venue_address exclude each other; the file names the hosts")
+    if (values["fix_tls_cert"] is None) != (values["fix_tls_key"] is None):
+        raise ConfigError("fix_tls_cert and fix_tls_key go together; give both or none")
+    if values["fix_tls_ca"] is not None and values["fix_tls_cert"] is None:
+        raise ConfigError(
+            "fix_tls_ca needs fix_tls_cert and fix_tls_key: without TLS nobody shows a certificate"
+        )
     ports = Ports(**{name: values["port_base"] + offset for name, offset in PORT_OFFSETS.items()})
     secret = read_secret(data_dir)
     own = {

@@ -1,4 +1,4 @@
-"""The accepting side over TCP: one port, any number of sessions, chosen by the CompIDs of the Logon.
+"""The accepting side over TCP or TLS: one port, any number of sessions, chosen by the CompIDs of the Logon.
 
     acceptor = Acceptor(folder, "SIMULATOR", application, admit=only({"TRADEWIND"}))
     await acceptor.listen("127.0.0.1", port)
@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import ssl
 import time
 from collections.abc import Callable, Collection
 from pathlib import Path
@@ -29,6 +30,7 @@ from fix.durable import Application, DurableSession, SessionKey
 from fix.session import LOGON_TIMEOUT_NS, Role, Session, SessionConfig
 from fix.store import Store
 from fix.tags import MsgType, Tag
+from fix.tls import HANDSHAKE_TIMEOUT_S, SHUTDOWN_TIMEOUT_S
 
 # Sessions with a store, and connections that have not logged on: each costs some file descriptors and memory.
 SESSIONS_MAX: Final = 1024
@@ -36,8 +38,11 @@ UNKNOWN_CONNECTIONS_MAX: Final = 256
 # A CompID becomes the name of a folder.
 _COMP_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
-# What lets a Logon in: None, or the reason why not, which the peer reads in the Text (58) of a Logout.
+# What lets a Logon in: None, or the reason why not, which the peer reads in the Text (58) of a Logout. With an
+# empty reason the connection is closed without a word.
 Admit = Callable[[SessionKey, Message], str | None]
+# How the session with this peer (its SenderCompID) is to be.
+Configure = Callable[[str], SessionConfig]
 
 
 def only(comp_ids: Collection[str]) -> Admit:
@@ -50,7 +55,10 @@ def only(comp_ids: Collection[str]) -> Admit:
 
 
 class Acceptor:
-    """`comp_id` is ours: the TargetCompID (56) that peers send. `folder` gets one store for each session."""
+    """`comp_id` is ours: the TargetCompID (56) that peers send. `folder` gets one store for each session.
+
+    `configure` makes the sessions' configurations; without it they are FIX.4.4's with all its defaults.
+    """
 
     def __init__(
         self,
@@ -60,8 +68,10 @@ class Acceptor:
         admit: Admit,
         sync: bool = False,
         clock: Callable[[], int] = time.time_ns,
+        configure: Configure | None = None,
     ) -> None:
         self.comp_id = comp_id
+        self._configure = configure
         self._folder = folder
         self._application = application
         self._admit = admit
@@ -94,10 +104,17 @@ class Acceptor:
             raise ValueError(f"no room for a session with {target!r}: there are {SESSIONS_MAX}")
         return self._open(target)
 
-    async def listen(self, host: str, port: int) -> int:
-        """Opens the port and returns its number (`port` 0: any free one). Raises OSError."""
-        loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: Connection(self._received, self._lost), host, port)
+    async def listen(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> int:
+        """Opens the port and returns its number (`port` 0: any free one). `tls`: see `fix/tls.py`. Raises
+        OSError."""
+        self._server = await asyncio.get_running_loop().create_server(
+            lambda: Connection(self._received, self._lost, self._made),
+            host,
+            port,
+            ssl=tls,
+            ssl_handshake_timeout=HANDSHAKE_TIMEOUT_S if tls else None,
+            ssl_shutdown_timeout=SHUTDOWN_TIMEOUT_S if tls else None,
+        )
         number: int = self._server.sockets[0].getsockname()[1]
         return number
 
@@ -128,11 +145,22 @@ class Acceptor:
     # --- connections ----------------------------------------------------------------------------------
 
     def _open(self, target: str) -> DurableSession:
-        config = SessionConfig(self.comp_id, target, Role.ACCEPTOR)
+        config = (
+            SessionConfig(self.comp_id, target, Role.ACCEPTOR)
+            if self._configure is None
+            else self._configure(target)
+        )
         store = Store(self._folder / target, self._sync)
         session = DurableSession(config, store, self._application, self._clock)
         self._sessions[target] = session
         return session
+
+    def _made(self, connection: Connection) -> None:
+        if len(self._unknown) >= UNKNOWN_CONNECTIONS_MAX:
+            connection.abort()
+            return
+        self._unknown[connection] = Framer()
+        asyncio.get_running_loop().call_later(LOGON_TIMEOUT_NS / 1e9, self._give_up, connection)
 
     def _received(self, connection: Connection, data: bytes) -> None:
         if (session := connection.session) is not None:
@@ -149,12 +177,7 @@ class Acceptor:
         """The first bytes of a connection: wait for a whole message, then it is a Logon or the end."""
         framer = self._unknown.get(connection)
         if framer is None:
-            if len(self._unknown) >= UNKNOWN_CONNECTIONS_MAX:
-                connection.abort()
-                return
-            framer = self._unknown[connection] = Framer()
-            loop = asyncio.get_running_loop()
-            loop.call_later(LOGON_TIMEOUT_NS / 1e9, self._give_up, connection)
+            return  # refused, and not gone yet
         framer.feed(data)
         frame = framer.next_frame()
         if frame is None:
@@ -179,6 +202,9 @@ class Acceptor:
             connection.close()
             return
         refusal = self._admit(SessionKey(self.comp_id, theirs), logon)
+        if refusal == "":
+            connection.close()
+            return
         if refusal is None and session is None:
             try:
                 session = self.open_session(theirs)

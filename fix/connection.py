@@ -1,4 +1,4 @@
-"""A TCP connection under a session: asyncio's transport as a `Wire`, and the timers that every runner needs.
+"""A TCP or TLS connection under a session: asyncio's transport as a `Wire`, and the timers that every runner needs.
 
 Always holds here: bytes go to the session in the order in which they came; a connection that is closed writes
 nothing more and is gone within CLOSE_TIMEOUT_S, whatever the peer does; a StoreError ends the runner, never
@@ -26,11 +26,15 @@ class Connection(asyncio.Protocol):
     """One connection. Its session is known from the start (initiator) or after the Logon (acceptor)."""
 
     def __init__(
-        self, on_data: Callable[[Connection, bytes], None], on_lost: Callable[[Connection], None]
+        self,
+        on_data: Callable[[Connection, bytes], None],
+        on_lost: Callable[[Connection], None],
+        on_made: Callable[[Connection], None] = lambda _: None,
     ) -> None:
         self.session: DurableSession | None = None
         self._on_data = on_data
         self._on_lost = on_lost
+        self._on_made = on_made
         self._transport: asyncio.Transport | None = None
         self.is_open = False
 
@@ -42,6 +46,7 @@ class Connection(asyncio.Protocol):
         sock = transport.get_extra_info("socket")
         if sock is not None:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._on_made(self)
 
     def data_received(self, data: bytes) -> None:
         if self.is_open:

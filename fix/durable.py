@@ -48,6 +48,7 @@ from fix.session import (
     SessionConfig,
 )
 from fix.store import Store
+from fix.throttle import Throttle
 
 log = logging.getLogger(__name__)
 
@@ -64,6 +65,8 @@ RESEND_CHUNK: Final = 256
 RESEND_BUFFERED_MAX: Final = 512 * 1024
 # Resend requests that wait for the present one. A peer that asks more often is in a loop (a "resend storm").
 RESENDS_WAITING_MAX: Final = 16
+# What `room` is without a throttle: more than anybody sends in one piece.
+UNTHROTTLED: Final = 1_000_000
 
 
 class SessionKey(NamedTuple):
@@ -126,12 +129,14 @@ class DurableSession:
         store: Store,
         application: Application,
         clock: Callable[[], int] = time.time_ns,
+        throttle: Throttle | None = None,
     ) -> None:
         self.key = SessionKey(config.sender, config.target)
         self._store = store
         self._session = Session(config, store.next_in, store.next_out)
         self._application = application
         self._clock = clock
+        self._throttle = throttle
         self._wire: Wire | None = None
         self._waiting: Message | None = None  # offered, and the application was busy
         self._state: bytes | None = None  # to go with the next append
@@ -198,6 +203,14 @@ class DurableSession:
             and self._replay is None
             and self._wire.buffered() < RESEND_BUFFERED_MAX
         )
+
+    def room(self) -> int:
+        """How many messages the peer's throttle leaves room for now; UNTHROTTLED where it has none."""
+        return UNTHROTTLED if self._throttle is None else self._throttle.room(self._clock())
+
+    def room_for_orders(self) -> int:
+        """The same for new orders, which leave some of it to cancels and to the session itself."""
+        return UNTHROTTLED if self._throttle is None else self._throttle.room_for_orders(self._clock())
 
     def sent(self, seq: int) -> Message | None:
         """The application message that went out under `seq`, if it is still kept."""
@@ -357,7 +370,10 @@ class DurableSession:
             return
         if self._replay is not None:
             return  # after the resend, from the store
-        self._wire.write(b"".join(sent.raw for sent in outgoing if sent.live))
+        live = [sent.raw for sent in outgoing if sent.live]
+        self._wire.write(b"".join(live))
+        if self._throttle is not None:
+            self._throttle.count(self._clock(), len(live))
         if self._wire.buffered() > OUTGOING_BYTES_MAX:
             log.warning(
                 "%s does not read: cut off with %d bytes unread", self.key.target, self._wire.buffered()
@@ -385,9 +401,14 @@ class DurableSession:
             and self._wire is not None
             and self._wire.buffered() < RESEND_BUFFERED_MAX
         ):
-            piece = b"".join(islice(self._replay, RESEND_CHUNK))
+            most = min(RESEND_CHUNK, self.room())
+            if most == 0:
+                return  # a resend counts as any other message; `push` goes on with it
+            piece = list(islice(self._replay, most))
             if piece:
-                self._wire.write(piece)
+                self._wire.write(b"".join(piece))
+                if self._throttle is not None:
+                    self._throttle.count(self._clock(), len(piece))
             elif self._resends:
                 self._start_replay(*self._resends.popleft())
             elif self._live_from < self._session.next_out:

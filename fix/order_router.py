@@ -20,6 +20,10 @@ Why a kill -9 at any instruction neither loses nor doubles anything:
 `venue_seq` must go up for ever, and MsgSeqNum begins again at 1 when the numbers are reset: the count of
 resets stands in its upper bits. Before the first reset it is the MsgSeqNum itself.
 
+Where the venue has a throttle, orders wait here for room, in their order, and cancels of other orders pass
+them; a cancel of one that waits stays behind it. The stored state is then the position of the first record
+that waits and those of the cancels that went ahead of it, so that a restart sends each of them once.
+
 Must not do: read the log while nobody is logged on (orders wait there, where they are counted and bounded),
 or take a report that the ring has no room for (`Busy`: the socket is not read until there is).
 """
@@ -27,15 +31,16 @@ or take a report that the ring has no room for (`Busy`: the socket is not read u
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from typing import Final
+from collections import deque
+from collections.abc import Callable, Collection
+from typing import Final, NamedTuple
 
 from core import events, ids, units
 from core.commands import venue_report
 from core.events import Event
 from core.records import TEXT_BYTES_MAX, EventKind, ExecType, OrdStatus, OrdType
 from fix import timestamps
-from fix.codec import Message, MissingTag
+from fix.codec import Field, Message, MissingTag
 from fix.durable import Busy, DurableSession, Outgoing
 from fix.tags import BusinessReason, MsgType, Tag
 from shared_mem.log import Record
@@ -46,6 +51,10 @@ log = logging.getLogger(__name__)
 # How many records that need no message may pass before the cursor is stored all the same: what a restart
 # reads again at most, a few milliseconds.
 CURSOR_LAG_RECORDS_MAX: Final = 4096
+# Messages that wait for room in the venue's throttle. Then the log is not read on, where more of them wait.
+HELD_MAX: Final = 10_000
+# Cancels that have passed waiting orders: each is 8 bytes of the stored state. More of them wait too.
+AHEAD_MAX: Final = 1024
 
 _SEQ_BITS: Final = 40
 _SEQ_MASK: Final = (1 << _SEQ_BITS) - 1
@@ -67,37 +76,126 @@ class ReportError(ValueError):
         self.tag = int(tag)
 
 
+class _Held(NamedTuple):
+    """A message that is to go out: where its record stands in the log, and which order it is about."""
+
+    position: int
+    message: Outgoing
+    order_id: int
+
+    @property
+    def is_cancel(self) -> bool:
+        return self.message[0] == MsgType.OrderCancelRequest
+
+
 class OrderRouter:
-    """An Application for one session. `symbol_of` and `account_of` name an instrument and an account."""
+    """An Application for one session. `symbol_of` and `account_of` name an instrument and an account.
+
+    `order_fields`: what the venue wants in each new order besides. `logs_out`: at the limit of the throttle it
+    logs out, in order, instead of waiting on the line.
+    """
 
     def __init__(
-        self, shard: int, reports: Ring, symbol_of: Callable[[int], str], account_of: Callable[[int], str]
+        self,
+        shard: int,
+        reports: Ring,
+        symbol_of: Callable[[int], str],
+        account_of: Callable[[int], str],
+        order_fields: tuple[Field, ...] = (),
+        logs_out: bool = False,
     ) -> None:
         self._shard = shard
         self._reports = reports
         self._symbol_of = symbol_of
         self._account_of = account_of
+        self._order_fields = order_fields
+        self._logs_out = logs_out
         self._passed = 0  # records since the cursor was stored
+        self._read_to = 0  # the position behind the last record read
+        self._held: deque[_Held] = deque()
+        self._orders_held: set[int] = set()  # the new orders in `_held`
+        self._ahead: set[int] | None = (
+            None  # positions of the cancels that passed `_held`; None: not looked up
+        )
         self.on_room: Callable[[], None] = lambda: None  # called when the log may be read (again)
 
     # --- out ------------------------------------------------------------------------------------------
 
+    def may_read(self, session: DurableSession) -> bool:
+        """Whether more of the log can be taken."""
+        return session.has_room and len(self._held) < HELD_MAX
+
     def route(self, session: DurableSession, records: list[Record]) -> None:
         """The messages of these records, stored together with the position behind them, then sent."""
-        messages = [message for record in records if (message := self._message_for(record)) is not None]
+        ahead = self._ahead_of(session)
+        for record in records:
+            if record.position in ahead:
+                ahead.discard(record.position)  # it went before a restart
+            elif (routed := self._message_for(record)) is not None:
+                self._hold(_Held(record.position, *routed))
+        self._read_to = records[-1].next_position
         self._passed += len(records)
+        self.push(session)
+
+    def push(self, session: DurableSession) -> None:
+        """Sends what waits, as far as the venue's throttle has room."""
+        messages = self._due(session) if self._held and session.has_room else []
         if messages or self._passed >= CURSOR_LAG_RECORDS_MAX:
             self._passed = 0
-            session.send(messages, state=cursor_bytes(records[-1].next_position))
+            cursor = self._held[0].position if self._held else self._read_to
+            self._ahead = {position for position in self._ahead_of(session) if position > cursor}
+            session.send(messages, state=cursor_bytes(cursor, self._ahead))
+        if self._logs_out and self._held and session.is_logged_on and not session.room_for_orders():
+            session.logout("the message rate is reached; on again when there is room")
 
-    def _message_for(self, record: Record) -> Outgoing | None:
+    def _hold(self, held: _Held) -> None:
+        self._held.append(held)
+        if not held.is_cancel:
+            self._orders_held.add(held.order_id)
+
+    def _due(self, session: DurableSession) -> list[Outgoing]:
+        """Takes out of `_held` what may go now: cancels of orders that have gone, then the first ones."""
+        room, for_orders = session.room(), session.room_for_orders()
+        if room == 0:
+            return []
+        due: list[Outgoing] = []
+        if len(self._held) > for_orders:
+            self._take_cancels(due, room, self._ahead_of(session))
+        orders = 0
+        while self._held and len(due) < room and (self._held[0].is_cancel or orders < for_orders):
+            held = self._held.popleft()
+            if not held.is_cancel:
+                orders += 1
+                self._orders_held.discard(held.order_id)
+            due.append(held.message)
+        return due
+
+    def _take_cancels(self, due: list[Outgoing], room: int, ahead: set[int]) -> None:
+        stay: deque[_Held] = deque()
+        for held in self._held:
+            passes = held.is_cancel and held.order_id not in self._orders_held
+            if passes and len(due) < room and len(ahead) < AHEAD_MAX:
+                ahead.add(held.position)
+                due.append(held.message)
+            else:
+                stay.append(held)
+        self._held = stay
+
+    def _ahead_of(self, session: DurableSession) -> set[int]:
+        if self._ahead is None:
+            state = session.state[8:]
+            self._ahead = {int.from_bytes(state[at : at + 8], "little") for at in range(0, len(state), 8)}
+        return self._ahead
+
+    def _message_for(self, record: Record) -> tuple[Outgoing, int] | None:
+        """The message that the record asks for, and the order's number."""
         if record.kind != EventKind.ORDER:
             return None
         event = events.decode(record.seq, record.time_ns, record.payload)
         if event.exec_type == ExecType.PENDING_NEW:
-            return self._new_order(event)
+            return self._new_order(event), event.order_id
         if event.exec_type == ExecType.PENDING_CANCEL:
-            return self._cancel(event)
+            return self._cancel(event), event.order_id
         return None
 
     def _new_order(self, event: Event) -> Outgoing:
@@ -113,6 +211,7 @@ class OrderRouter:
             (Tag.Symbol, self._symbol_of(event.instrument)),
             (Tag.TimeInForce, chr(event.tif)),
             (Tag.TransactTime, timestamps.format_ns(event.time_ns)),
+            *self._order_fields,
         ]
 
     def _cancel(self, event: Event) -> Outgoing:
@@ -155,14 +254,14 @@ class OrderRouter:
         raise ReportError(Tag.MsgType, f"message type {message.type!r} is not handled here")
 
 
-def cursor_bytes(position: int) -> bytes:
-    """The session's state: a position in the log."""
-    return position.to_bytes(8, "little")
+def cursor_bytes(position: int, ahead: Collection[int] = ()) -> bytes:
+    """The session's state: a position in the log, and those behind it whose messages have gone already."""
+    return b"".join(at.to_bytes(8, "little") for at in (position, *sorted(ahead)))
 
 
 def cursor_of(session: DurableSession) -> int:
     """The position in the log at which routing goes on; 0 for a new session."""
-    return int.from_bytes(session.state, "little")
+    return int.from_bytes(session.state[:8], "little")
 
 
 def expect_from(session: DurableSession, venue_seq_applied: int) -> None:

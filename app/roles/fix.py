@@ -1,5 +1,5 @@
-"""The process `fix`: the session TRADEWIND -> SIMULATOR that takes orders to the venue and brings its
-reports.
+"""The process `fix`: the session that takes orders to the venue and brings its reports: TRADEWIND -> SIMULATOR,
+or what a venue file says (TRADEWIND_VENUE_FILE, `fix/venue.py`).
 
 It waits for the shard, not for the venue: that one may come and go.
 """
@@ -17,6 +17,8 @@ from app.config import Config
 from fix.initiator import Initiator
 from fix.log_follower import LogFollower
 from fix.order_router import OrderRouter, cursor_of, expect_from
+from fix.profiles.profile import Host
+from fix.venue import Venue, line_to, session_config, venue_of_file
 from services.serving import run_until_terminated
 from shared_mem.bell import Bell
 from shared_mem.log import CursorInvalid, Gate, LogReader, Reader, Tail
@@ -25,10 +27,8 @@ from shared_mem.segment import SegmentMissing
 
 _log = logging.getLogger("tradewind.fix")
 
-SENDER: Final = "TRADEWIND"
-TARGET: Final = "SIMULATOR"
-# A dead venue is known within 2.4 of these.
-HEARTBEAT_S: Final = 5
+# The venue without a file: this stack's simulator, or one that is like it.
+SIMULATOR: Final = Venue(profile="simulator", sender="TRADEWIND", target="SIMULATOR")
 # How often a venue that didn't keep up is looked at again.
 ROOM_S: Final = 0.005
 LOOK_S: Final = 0.02  # how often it looks for a shard that is starting too
@@ -41,14 +41,23 @@ def main(config: Config, ready: Callable[[], None]) -> None:
 
 async def _serve(config: Config, ready: Callable[[], None]) -> None:
     reports, view = await _attached(config)
-    router = OrderRouter(config.shard, reports, lambda n: _symbol(view, n), lambda n: _account(view, n))
+    venue = SIMULATOR if config.venue_file is None else venue_of_file(config.venue_file)
+    profile, hosts = venue.its_profile(), () if config.venue_file else (Host(*config.venue_address),)
+    router = OrderRouter(
+        config.shard,
+        reports,
+        lambda n: _symbol(view, n),
+        lambda n: _account(view, n),
+        profile.extra.order,
+        logs_out=profile.throttle is not None and profile.throttle.breach == "logout",
+    )
+    # A session's numbers are between two parties: another venue gets a store of its own.
+    name = "venue" if venue is SIMULATOR else f"venue-{venue.sender}-{venue.target}"
     initiator = Initiator(
-        config.data_dir / "fix" / "venue",
-        SENDER,
-        TARGET,
+        config.data_dir / "fix" / name,
+        session_config(profile, venue.sender, venue.target, venue.secrets),
         router,
-        *config.venue_address,
-        heartbeat_s=HEARTBEAT_S,
+        line_to(profile, hosts or venue.hosts, venue.tls_files),
         sync=config.gate == "synced",
     )
     session = initiator.session
@@ -56,10 +65,14 @@ async def _serve(config: Config, ready: Callable[[], None]) -> None:
     gate = Gate.SYNCED if config.gate == "synced" else Gate.WRITTEN
     reader = _reader(config, cursor_of(session), gate)
     follower = LogFollower(
-        reader, lambda records: router.route(session, records), initiator.end_with, lambda: session.has_room
+        reader,
+        lambda records: router.route(session, records),
+        initiator.end_with,
+        lambda: router.may_read(session),
     )
     router.on_room = follower.pump
-    tasks = [asyncio.create_task(initiator.run()), asyncio.create_task(_pump_when_there_is_room(follower))]
+    pumping = _pump_when_there_is_room(follower, lambda: router.push(session))
+    tasks = [asyncio.create_task(initiator.run()), asyncio.create_task(pumping)]
     follower.start()
     ready()
     try:
@@ -110,8 +123,10 @@ def _account(view: StateView, number: int) -> str:
     return account.text
 
 
-async def _pump_when_there_is_room(follower: LogFollower) -> None:
-    """The log's bell rings for new records only; for old ones that a slow venue held up, this does."""
+async def _pump_when_there_is_room(follower: LogFollower, push: Callable[[], None]) -> None:
+    """The log's bell rings for new records only; for old ones that a slow venue or its throttle held up, this
+    does."""
     while True:
         await asyncio.sleep(ROOM_S)
+        push()
         follower.resume()

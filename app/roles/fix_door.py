@@ -14,6 +14,7 @@ from actors.view import StateView
 from app.config import Config
 from fix.acceptor import Acceptor
 from fix.log_follower import LogFollower
+from fix.tls import TlsFiles, listening
 from gateways.fix_door import FixDoor
 from gateways.identity import Credentials, Identity
 from services.serving import run_until_terminated
@@ -47,6 +48,9 @@ async def _serve(config: Config, ready: Callable[[], None]) -> None:
     )
     folder = config.data_dir / "fix" / "clients"
     acceptor = Acceptor(folder, COMP_ID, door, door.admit, sync=config.gate == "synced")
+    tls = None
+    if config.fix_tls_cert is not None:
+        tls = listening(TlsFiles(config.fix_tls_cert, config.fix_tls_key, config.fix_tls_ca))
     gate = Gate.SYNCED if config.gate == "synced" else Gate.WRITTEN
     position = door.attach(acceptor)
     reader = LogReader(config.log_dir, config.run_dir, Reader.FIX_DOOR, position or 0, gate)
@@ -57,7 +61,7 @@ async def _serve(config: Config, ready: Callable[[], None]) -> None:
     follower = LogFollower(reader, door.follow, acceptor.end_with)
     running = asyncio.create_task(acceptor.run())
     try:
-        await acceptor.listen(config.host, config.ports.fix)
+        await acceptor.listen(config.host, config.ports.fix, tls)
         follower.start()
         ready()
         await running

@@ -12,7 +12,9 @@ import uvloop
 from fix.acceptor import Acceptor, only
 from fix.codec import Message
 from fix.durable import DurableSession, Outgoing
-from fix.initiator import Initiator
+from fix.initiator import Initiator, Line
+from fix.profiles.profile import Host
+from fix.session import Role, SessionConfig
 from fix.tags import Tag
 from tests.fix.peers import Venue, order
 
@@ -51,7 +53,8 @@ async def venue(folder: Path, port: int) -> None:
 
 async def desk(folder: Path, port: int, total: int) -> None:
     application = NumberedDesk(folder.with_suffix(".notes"), total)
-    initiator = Initiator(folder, "TRADEWIND", "SIMULATOR", application, "127.0.0.1", port)
+    config = SessionConfig("TRADEWIND", "SIMULATOR", Role.INITIATOR)
+    initiator = Initiator(folder, config, application, Line((Host("127.0.0.1", port),)))
     await initiator.run()
 
 

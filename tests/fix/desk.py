@@ -11,6 +11,7 @@ import hashlib
 import json
 import pickle
 import shutil
+import ssl
 import sys
 from pathlib import Path
 
@@ -18,7 +19,9 @@ from app.config import Address, Config, Ports, run_dir_of
 from fix.acceptor import Acceptor, only
 from fix.codec import Message
 from fix.durable import DurableSession, Outgoing
-from fix.initiator import Initiator
+from fix.initiator import Initiator, Line
+from fix.profiles.profile import Host
+from fix.session import Role, SessionConfig
 from fix.tags import MsgType, Tag
 from tests.fix.peers import Desk, until
 from tests.gateways.conftest import Market, RunningShard
@@ -162,14 +165,20 @@ class FixDesk:
             self._venue_running.cancel()
             self.venue.acceptor = None
 
-    def client(self, name: str = "CLIENT", key: str = "KEY1", secret: str | None = None) -> Client:
+    def client(
+        self,
+        name: str = "CLIENT",
+        key: str = "KEY1",
+        secret: str | None = None,
+        tls: ssl.SSLContext | None = None,
+    ) -> Client:
         """A FIX client that logs on with `key`; not yet connected when this returns."""
         application = Client()
         folder = self.folder / "clients" / name
         logon = ((int(Tag.Username), key), (int(Tag.Password), secret or SECRETS[key][0]))
-        initiator = Initiator(
-            folder, name, "TRADEWIND", application, "127.0.0.1", self.config.ports.fix, logon_fields=logon
-        )
+        config = SessionConfig(name, "TRADEWIND", Role.INITIATOR, logon_fields=logon)
+        line = Line((Host("127.0.0.1", self.config.ports.fix),), tls)
+        initiator = Initiator(folder, config, application, line)
         application.session = initiator.session
         self._clients.append((initiator, asyncio.create_task(initiator.run())))
         return application

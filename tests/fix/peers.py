@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -10,7 +11,9 @@ from pathlib import Path
 from fix.acceptor import Acceptor, only
 from fix.codec import Message
 from fix.durable import Busy, DurableSession, Outgoing
-from fix.initiator import Initiator
+from fix.initiator import Initiator, Line
+from fix.profiles.profile import Host
+from fix.session import Role, SessionConfig
 from fix.tags import MsgType, Tag
 
 
@@ -88,10 +91,12 @@ async def until(true: Callable[[], bool], seconds: float = 10.0) -> None:
 
 
 @asynccontextmanager
-async def accepting(folder: Path, application: Desk, port: int = 0) -> AsyncIterator[tuple[Acceptor, int]]:
+async def accepting(
+    folder: Path, application: Desk, port: int = 0, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[tuple[Acceptor, int]]:
     """An acceptor SIMULATOR for TRADEWIND on loopback."""
     acceptor = Acceptor(folder, "SIMULATOR", application, only({"TRADEWIND"}))
-    number = await acceptor.listen("127.0.0.1", port)
+    number = await acceptor.listen("127.0.0.1", port, tls)
     running = asyncio.create_task(acceptor.run())
     try:
         yield acceptor, number
@@ -101,9 +106,12 @@ async def accepting(folder: Path, application: Desk, port: int = 0) -> AsyncIter
 
 
 @asynccontextmanager
-async def initiating(folder: Path, application: Desk, port: int) -> AsyncIterator[Initiator]:
-    """An initiator TRADEWIND to SIMULATOR on loopback."""
-    initiator = Initiator(folder, "TRADEWIND", "SIMULATOR", application, "127.0.0.1", port, heartbeat_s=1)
+async def initiating(
+    folder: Path, application: Desk, port: int, line: Line | None = None
+) -> AsyncIterator[Initiator]:
+    """An initiator TRADEWIND to SIMULATOR on loopback, or over `line`."""
+    config = SessionConfig("TRADEWIND", "SIMULATOR", Role.INITIATOR, heartbeat_s=1)
+    initiator = Initiator(folder, config, application, line or Line((Host("127.0.0.1", port),)))
     running = asyncio.create_task(initiator.run())
     try:
         yield initiator

@@ -21,7 +21,9 @@ from core.units import price_e8, qty_e8
 from fix.acceptor import Acceptor, only
 from fix.codec import Message, encode
 from fix.durable import DurableSession, Outgoing
-from fix.initiator import Initiator
+from fix.initiator import Initiator, Line
+from fix.profiles.profile import Host
+from fix.session import Role, SessionConfig
 from fix.simulator import application as application_module
 from fix.simulator.application import Simulator, restore
 from fix.simulator.exchange import Exchange
@@ -124,7 +126,8 @@ async def until(condition: Callable[[], bool]) -> None:
 @asynccontextmanager
 async def connected(folder: Path, port: int) -> AsyncIterator[tuple[Desk, DurableSession]]:
     desk = Desk()
-    initiator = Initiator(folder, OWNER, "SIMULATOR", desk, "127.0.0.1", port, heartbeat_s=1)
+    config = SessionConfig(OWNER, "SIMULATOR", Role.INITIATOR, heartbeat_s=1)
+    initiator = Initiator(folder, config, desk, Line((Host("127.0.0.1", port),)))
     running = asyncio.create_task(initiator.run())
     try:
         yield desk, initiator.session
