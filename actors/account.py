@@ -63,7 +63,6 @@ def open_account(state: State, out: Out, command: Command) -> None:
             reject(event, _TABLE_FULL, len(state.accounts), row)
             emit(out)
             return
-        state.registers[R_ACCOUNTS] = row + 1
         put_name(state.account_index, state.account_names, row, command.text, length)
     account = state.accounts[row]
     begin_write(account)
@@ -73,6 +72,9 @@ def open_account(state: State, out: Out, command: Command) -> None:
     account.max_order_notional_e6 = asked.max_order_notional_e6
     account.max_position_qty_e8 = min(asked.max_position_qty_e8, QTY_E8_MAX)
     end_write(account)
+    state.registers[R_ACCOUNTS] = max(
+        state.registers[R_ACCOUNTS], row + 1
+    )  # readers count on whole rows below it
     show_account(state, row, event)
     emit(out)
 
@@ -90,7 +92,7 @@ def move_cash(state: State, out: Out, command: Command) -> None:
     account = state.accounts[row]
     after = money.add(account.cash_e6, asked.amount_e6)
     free = account.cash_e6 - account.reserved_e6
-    if after == money.OVERFLOW:
+    if after == money.OVERFLOW or asked.amount_e6 == money.OVERFLOW:  # its negative is no amount
         reject(event, _OVERFLOW, 0, asked.amount_e6)
     elif asked.amount_e6 < 0 and -asked.amount_e6 > free:
         reject(event, _CASH_NOT_FREE, free, -asked.amount_e6)

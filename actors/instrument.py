@@ -55,7 +55,6 @@ def define(state: State, out: Out, command: Command) -> None:
             set_text(out, command.text, length)
             emit(out)
             return
-        state.registers[R_INSTRUMENTS] = row + 1
         put_name(state.instrument_index, state.instrument_names, row, command.text, length)
     instrument = state.instruments[row]
     begin_write(instrument)
@@ -67,6 +66,7 @@ def define(state: State, out: Out, command: Command) -> None:
     instrument.collar_bps = min(asked.collar_bps, COLLAR_BPS_MAX)
     instrument.quote_age_ms_max = asked.quote_age_ms_max
     end_write(instrument)
+    state.registers[R_INSTRUMENTS] = max(state.registers[R_INSTRUMENTS], row + 1)  # as for accounts
     _show(state, out, row, event)
     emit(out)
 

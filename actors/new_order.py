@@ -14,17 +14,22 @@ from actors.instrument import instrument_row
 from actors.orders import free_order_row, hold, position_row, show_order, take_order_row
 from actors.tables import State, begin_write, end_write, find_client_order, find_position, text_hash
 from core import money, risk
-from core.records import FLAG_LOG_FULL, EventKind, ExecType, OrdStatus, OrdType, Side
+from core.records import FLAG_LOG_FULL, EventKind, ExecType, OrdStatus, OrdType, Side, TimeInForce
 from core.rejects import Reject
 from shared_mem.jit import jit
 
 _ORDER: Final = int(EventKind.ORDER)
 _BUY: Final = int(Side.BUY)
+_SELL: Final = int(Side.SELL)
 _MARKET: Final = int(OrdType.MARKET)
+_LIMIT: Final = int(OrdType.LIMIT)
+_DAY: Final = int(TimeInForce.DAY)
+_IOC: Final = int(TimeInForce.IOC)
 _PENDING_NEW: Final = int(OrdStatus.PENDING_NEW)
 _REJECTED: Final = int(OrdStatus.REJECTED)
 _EXEC_PENDING_NEW: Final = int(ExecType.PENDING_NEW)
 _EXEC_REJECTED: Final = int(ExecType.REJECTED)
+_COMMAND_UNKNOWN: Final = int(Reject.COMMAND_UNKNOWN)
 _ACCOUNT_UNKNOWN: Final = int(Reject.ACCOUNT_UNKNOWN)
 _INSTRUMENT_UNKNOWN: Final = int(Reject.INSTRUMENT_UNKNOWN)
 _DUPLICATE: Final = int(Reject.DUPLICATE_CLIENT_ORDER_ID)
@@ -135,11 +140,22 @@ def _refuse(
 
 
 @jit
+def _is_known(order: Any) -> bool:
+    """Side, order type and time in force are ones that the checks know."""
+    side_is_known = order.side == _BUY or order.side == _SELL
+    type_is_known = order.ord_type == _MARKET or order.ord_type == _LIMIT
+    return side_is_known and type_is_known and (order.tif == _DAY or order.tif == _IOC)
+
+
+@jit
 def on_new_order(state: State, out: Out, command: Command) -> None:
     order = command.order[0]
     length = int(order.text_length)
     if order.flags & FLAG_LOG_FULL:
         _refuse(state, out, command, _LOG_FULL, 0, 0, 0)
+        return
+    if not _is_known(order):
+        _refuse(state, out, command, _COMMAND_UNKNOWN, 0, 0, 0)
         return
     account_at = account_row(state, int(order.account))
     if account_at < 0:

@@ -101,7 +101,8 @@ def replay(
     at = _skip_fill(0, position, segment)
     while at + log.RECORD_HEADER_BYTES <= length:
         if not log.record_is_good(data + at, length - at):
-            return at, DONE if load_u16(data + at + log.R_LENGTH) > length - at else DAMAGED
+            more = load_u16(data + at + log.R_LENGTH) > length - at and not is_end
+            return at, DONE if more else DAMAGED
         total = load_u16(data + at + log.R_LENGTH)
         taken = (total + 7) & ~7
         kind = load_u16(data + at + log.R_KIND)

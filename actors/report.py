@@ -18,6 +18,7 @@ from core.order_states import ILLEGAL, is_terminal, status_after
 from core.positions import after_fill
 from core.records import EventKind, ExecType, OrdStatus, Side
 from core.rejects import Reject
+from core.units import PRICE_E8_MAX, QTY_E8_MAX
 from shared_mem.jit import jit
 
 _ORDER: Final = int(EventKind.ORDER)
@@ -35,6 +36,29 @@ _OVERFLOW: Final = int(Reject.AMOUNT_OVERFLOW)
 @jit
 def is_new_report(state: State, command: Command) -> bool:
     return int(command.report[0].venue_seq) > state.registers[R_VENUE_SEQ]
+
+
+@jit
+def _is_possible(report: Any) -> bool:
+    """Quantity and price of a trade are ones that an order can have."""
+    return 0 < report.last_qty_e8 <= QTY_E8_MAX and 0 <= report.last_px_e8 <= PRICE_E8_MAX
+
+
+@jit
+def _can_be_counted(state: State, order: Any, qty_e8: int, notional_e6: int) -> bool:
+    """Whether every sum that the fill enters fits its int64: overflow is a reject, never a wrap."""
+    account = state.accounts[order.account - 1]
+    position = state.positions[order.position_row]
+    cost = money.add(abs(position.cost_e6), notional_e6)
+    return (
+        notional_e6 != money.OVERFLOW
+        and cost != money.OVERFLOW
+        and money.add(abs(position.realized_e6), cost) != money.OVERFLOW
+        and money.add(abs(position.qty_e8), qty_e8) != money.OVERFLOW
+        and money.add(order.cum_qty_e8, qty_e8) != money.OVERFLOW
+        and money.add(order.cum_notional_e6, notional_e6) != money.OVERFLOW
+        and money.add(account.cash_e6, -notional_e6 if order.side == _BUY else notional_e6) != money.OVERFLOW
+    )
 
 
 @jit
@@ -67,16 +91,20 @@ def _apply(state: State, out: Out, row: int, report: Any, event: Any) -> None:
         reject(event, _VENUE_REJECTED, 0, 0)
         return
     traded = report.exec_type == _TRADE
-    cum = order.cum_qty_e8 + (report.last_qty_e8 if traded else 0)
-    after = status_after(int(order.status), int(report.exec_type), cum, order.qty_e8)
-    if after == ILLEGAL or (traded and report.last_qty_e8 <= 0):
+    if traded and not _is_possible(report):
         reject(event, _UNEXPECTED, int(order.status), int(report.exec_type))
         return
-    leaves_before = leaves_qty_e8(order)
     notional = money.notional_e6(report.last_qty_e8, report.last_px_e8) if traded else 0
-    if notional == money.OVERFLOW:
+    if traded and not _can_be_counted(state, order, report.last_qty_e8, notional):
         reject(event, _OVERFLOW, 0, report.last_qty_e8)
         return
+    cum = order.cum_qty_e8 + (report.last_qty_e8 if traded else 0)
+    after = status_after(int(order.status), int(report.exec_type), cum, order.qty_e8)
+    if after == ILLEGAL:
+        reject(event, _UNEXPECTED, int(order.status), int(report.exec_type))
+        return
+    was_open = not is_terminal(int(order.status))
+    leaves_before = leaves_qty_e8(order)
     begin_write(order)
     if traded:
         order.cum_qty_e8 = cum
@@ -86,12 +114,12 @@ def _apply(state: State, out: Out, row: int, report: Any, event: Any) -> None:
         _book(state, order, report.last_qty_e8, notional)
     order.status = after
     order.updated_ns = now
-    if after == _FILLED:
-        order.filled_ns = now
-    elif is_terminal(after):
-        order.canceled_ns = now
     if is_terminal(after):
         order.cancel_pending = 0
+        if was_open and after == _FILLED:
+            order.filled_ns = now
+        elif was_open:
+            order.canceled_ns = now
     if after == _REJECTED and not traded:
         order.reject_code = _VENUE_REJECTED
         reject(event, _VENUE_REJECTED, 0, 0)

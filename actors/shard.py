@@ -36,7 +36,15 @@ from actors.report import is_new_report
 from actors.snapshot import Snapshot, restore, state_hash
 from actors.tables import R_COMMANDS, R_LANES, R_TIME, Array, Capacity, State
 from actors.view import create_state, publish_state
-from core.records import COMMAND_BYTES, FLAG_LOG_FULL, LANE_SHIFT, TICK, TICK_BYTES, CommandKind
+from core.records import (
+    COMMAND_BYTES,
+    FLAG_LOG_FULL,
+    LANE_SHIFT,
+    TEXT_BYTES_MAX,
+    TICK,
+    TICK_BYTES,
+    CommandKind,
+)
 from shared_mem import broadcast, log, ring
 from shared_mem.atomics import (
     CLOCK_REALTIME,
@@ -179,6 +187,7 @@ def take_command(state: State, out: Out, command: Command, wiring: Wiring, lane:
         return False
     copy_bytes(wiring.slot, record, COMMAND_BYTES)
     head = command.head[0]
+    head.text_length = min(head.text_length, TEXT_BYTES_MAX)  # a producer is not trusted with this memory
     if head.kind == _VENUE_REPORT and not is_new_report(state, command):
         wiring.control[C_DROPPED_REPORTS] += 1
         ring.release_front(source)

@@ -74,9 +74,10 @@ def publish_state(run_dir: Path) -> None:
         old: Segment | None = Segment.attach(path, LAYOUT, VERSION)
     except SegmentError:
         old = None
-    path.with_suffix(".new").rename(path)
     if old is not None:
+        # First: should the shard die before the rename, readers look for the name again until a successor's is there.
         np.frombuffer(old.memory, np.int64, 1, RETIRED)[:] = 1
+    path.with_suffix(".new").rename(path)
 
 
 @jit
@@ -282,7 +283,10 @@ class StateView:
         raw[: len(text)] = np.frombuffer(text, np.uint8)
         hashed = text_hash(raw, len(text), account)
         row = int(find_client_order(self.state, account, raw, len(text), hashed))
-        return None if row < 0 else self._order(row)[0]
+        if row < 0:
+            return None
+        view, _, _ = self._order(row)
+        return view if (view.account, view.client_order_id) == (account, client_order_id) else None
 
     def orders(self, account: int, limit: int = 500) -> list[OrderView]:
         """The account's orders that are still in memory, newest first."""
@@ -300,12 +304,18 @@ class StateView:
         return found
 
     def _order(self, row: int) -> tuple[OrderView, int, int]:
-        found = self._read("orders", row)
+        state = self.state
+        while (
+            True
+        ):  # the text is no part of the row: the two belong together when the row did not change meanwhile
+            found = self._read("orders", row)
+            text = state.order_texts[row].tobytes()[: found["text_length"]].decode("ascii", "replace")
+            if state.orders[row]["version"] == found["version"]:
+                break
         status = int(found["status"])
         leaves = 0 if is_terminal(status) else max(int(found["qty_e8"]) - int(found["cum_qty_e8"]), 0)
         if found["cancel_pending"] and not is_terminal(status):
             status = int(OrdStatus.PENDING_CANCEL)
-        text = self.state.order_texts[row].tobytes()[: found["text_length"]].decode("ascii", "replace")
         given: dict[str, Any] = {"ord_status": status, "leaves_qty_e8": leaves, "client_order_id": text}
         values: dict[str, Any] = {f: int(found[f]) for f in OrderView.__struct_fields__ if f not in given}
         return OrderView(**values, **given), int(found["previous_row"]), int(found["previous_order_id"])

@@ -174,5 +174,7 @@ TEXTS: Final[dict[Reject, RejectText]] = {
     Reject.REPORT_UNEXPECTED: RejectText(
         "venue", "a report that the order's state does not allow", Unit.PLAIN, 422, _422
     ),
-    Reject.COMMAND_UNKNOWN: RejectText("command", "the command's kind is unknown", Unit.PLAIN, 422, _422),
+    Reject.COMMAND_UNKNOWN: RejectText(
+        "command", "its kind, side, order type or time in force is unknown", Unit.PLAIN, 422, _422
+    ),
 }

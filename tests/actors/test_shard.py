@@ -1,0 +1,210 @@
+"""The shard's loop on its real rings, turned by hand: who is served when, and what happens when the log is full."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from actors.emit import P_TIME
+from actors.shard import C_DROPPED_REPORTS, LANE_BATCH, LANE_CAPACITY, Lane
+from actors.snapshot import state_hash
+from core import commands
+from core.records import ExecType, OrdStatus, Source
+from core.rejects import Reject
+from core.units import cash_e6, qty_e8
+from shared_mem import log
+from tests.actors.desk import ASK_E8, ShardDesk, account, deposit, order
+
+
+def cancel(order_id: int, request_id: int = 7, source: Source = Source.GATEWAY) -> bytes:
+    return commands.cancel(source=source, request_id=request_id, account=1, order_id=order_id)
+
+
+def report(venue_seq: int, order_id: int, exec_type: int, **fill: int) -> bytes:
+    return commands.venue_report(
+        venue_seq=venue_seq, order_id=order_id, exec_type=exec_type, ord_status=OrdStatus.NEW, **fill
+    )
+
+
+def test_answers_find_their_asker_by_source_and_request(a_shard: ShardDesk) -> None:
+    a_shard.push(Lane.ORDERS_GATEWAY, order("a", source=Source.GATEWAY, request_id=11))
+    a_shard.push(Lane.ORDERS_FIX_DOOR, order("b", source=Source.FIX_CLIENT, request_id=11))
+    a_shard.turn_until_quiet()
+    placed = {(e.source, e.request_id): e for e in a_shard.events()}
+    assert {key: e.text for key, e in placed.items()} == {(1, 11): "a", (4, 11): "b"}
+    mine = placed[1, 11].order_id
+    a_shard.push(Lane.REPORTS_VENUE, report(1, mine, ExecType.NEW))
+    a_shard.push(Lane.CANCELS_FIX_DOOR, cancel(mine, 12, Source.FIX_CLIENT))
+    a_shard.turn_until_quiet()
+    assert [(e.exec_type, e.source, e.request_id) for e in a_shard.events()] == [
+        (ExecType.PENDING_CANCEL, 4, 12),
+        (ExecType.NEW, 1, 11),
+    ]
+
+
+def test_a_report_that_comes_again_is_dropped(a_shard: ShardDesk) -> None:
+    a_shard.push(Lane.ORDERS_GATEWAY, order("a"))
+    a_shard.turn_until_quiet()
+    placed = a_shard.events()[0]
+    fill = {"last_qty_e8": qty_e8(2), "last_px_e8": ASK_E8}
+    for venue_seq in (5, 5, 4, 6):
+        a_shard.push(Lane.REPORTS_VENUE, report(venue_seq, placed.order_id, ExecType.TRADE, **fill))
+    a_shard.turn_until_quiet()
+    assert [e.cum_qty_e8 for e in a_shard.events()] == [qty_e8(2), qty_e8(4)]
+    assert a_shard.shard.control[C_DROPPED_REPORTS] == 2
+
+
+def test_a_cancel_does_not_wait_behind_a_flood_of_orders(a_shard: ShardDesk) -> None:
+    n = 0
+    while a_shard.push(Lane.ORDERS_GATEWAY, order(f"o{n}")):
+        n += 1
+    assert n == LANE_CAPACITY
+    assert a_shard.turn() == LANE_BATCH
+    first = a_shard.events()[0]
+    a_shard.push(Lane.CANCELS_GATEWAY, cancel(first.order_id))
+    assert a_shard.turn() == LANE_BATCH + 1
+    assert a_shard.events()[0].exec_type == ExecType.PENDING_CANCEL
+
+
+def test_the_quote_that_stands_is_the_one_that_counts_and_is_logged(a_shard: ShardDesk) -> None:
+    a_shard.quote(ask_e8=ASK_E8 // 2)
+    a_shard.push(Lane.ORDERS_GATEWAY, order("dear"))
+    a_shard.turn_until_quiet()
+    event = a_shard.events()[0]
+    assert event.reject_code == Reject.PRICE_OUTSIDE_COLLAR
+    a_shard.quote()
+    a_shard.push(Lane.ORDERS_GATEWAY, order("fair"))
+    a_shard.turn_until_quiet()
+    assert a_shard.events()[0].reject_code == 0
+
+
+def test_time_never_goes_back(a_shard: ShardDesk) -> None:
+    ahead = time.time_ns() + 10**13
+    a_shard.shard.out.pen[P_TIME] = ahead
+    for n in range(5):
+        a_shard.push(Lane.ADMIN, deposit(n + 1))
+    a_shard.turn_until_quiet()
+    assert [e.time_ns for e in a_shard.events()] == [ahead + n for n in range(1, 6)]
+
+
+def test_a_text_longer_than_the_slot_touches_nobody_else(a_shard: ShardDesk) -> None:
+    """Only a broken producer sends one; it must not write over the next order's row or the log."""
+    for name in ("before", "x"):
+        a_shard.push(Lane.ORDERS_GATEWAY, order(name))
+    rogue = bytearray(order("y" * 128))
+    rogue[4:6] = (60_000).to_bytes(2, "little")
+    a_shard.push(Lane.ORDERS_GATEWAY, bytes(rogue))
+    a_shard.push(Lane.ORDERS_GATEWAY, order("after"))
+    a_shard.turn_until_quiet()
+    assert [e.text for e in a_shard.events()] == ["before", "x", "y" * 128, "after"]
+
+
+def test_a_log_that_fills_rejects_then_holds_orders_and_still_serves_cancels(a_shard: ShardDesk) -> None:
+    """The flusher stands still. Orders are rejected, then held; cancels pass until the last reserve; all goes on."""
+    codes: list[int] = []
+    pushed = 0
+    while True:
+        while a_shard.push(Lane.ORDERS_GATEWAY, order(f"o{pushed}", qty_e8=qty_e8(1))):
+            pushed += 1
+        taken = a_shard.turn()
+        codes += [e.reject_code for e in a_shard.events()]
+        if taken == 0:
+            break
+    first = codes.index(Reject.LOG_FULL)
+    assert Reject.LOG_FULL not in codes[:first]
+    assert set(codes[first:]) == {Reject.LOG_FULL}
+    held = len(a_shard.shard.lanes[Lane.ORDERS_GATEWAY])
+    assert held == LANE_CAPACITY == pushed - len(codes)
+
+    cancels = 0
+    a_shard.push(Lane.CANCELS_GATEWAY, cancel(1))
+    while a_shard.turn():
+        cancels += 1
+        a_shard.push(Lane.CANCELS_GATEWAY, cancel(1))
+    assert cancels > 50, "cancels are served from the reserve"
+    assert len(a_shard.shard.lanes[Lane.ORDERS_GATEWAY]) == held
+    tail = a_shard.shard.writer.tail
+    assert tail.written - tail.synced <= tail.segment_bytes
+
+    a_shard.events()
+    a_shard.flusher.flush()
+    a_shard.turn_until_quiet()
+    assert len(a_shard.shard.lanes[Lane.ORDERS_GATEWAY]) == 0
+    answered = [e for e in a_shard.events() if e.text]
+    assert len(answered) == held
+    a_shard.push(Lane.ORDERS_GATEWAY, order("now", account=9))
+    a_shard.turn_until_quiet()
+    assert a_shard.events()[0].reject_code == Reject.ACCOUNT_UNKNOWN
+
+
+def test_a_restart_takes_nothing_twice_and_forgets_nothing(a_shard: ShardDesk) -> None:
+    """Killed between publishing a command and giving its slot back: the slot is still there for the next."""
+    a_shard.push(Lane.ADMIN, deposit(cash_e6(1)))
+    a_shard.push(Lane.ADMIN, deposit(cash_e6(2)))
+    ring = a_shard.shard.lanes[Lane.ADMIN]
+    head = bytes(ring._segment.view[256:264])
+    assert a_shard.turn() == 2
+    ring._segment.view[256:264] = head
+    again = ShardDesk(a_shard.log_dir, a_shard.run_dir)
+    assert again.shard.state.accounts[0]["cash_e6"] == cash_e6(1_000_003)
+    assert again.turn() == 0
+    assert again.recovered.state_hash == state_hash(a_shard.shard.state)
+
+
+def test_a_restart_from_the_files_alone_gives_the_same_state(a_shard: ShardDesk) -> None:
+    a_shard.push(Lane.ORDERS_GATEWAY, order("kept"))
+    a_shard.turn_until_quiet()
+    a_shard.flusher.flush()
+    log.tail_path(a_shard.run_dir).unlink()
+    again = ShardDesk(a_shard.log_dir, a_shard.run_dir)
+    assert again.recovered.state_hash == state_hash(a_shard.shard.state)
+    assert again.recovered.commands_replayed == 4
+
+
+def test_a_start_survives_a_tail_torn_at_any_byte_of_the_last_command(a_shard: ShardDesk) -> None:
+    """Also between the command and its event: the command is then as if it had never come."""
+    a_shard.flusher.flush()
+    before, start = state_hash(a_shard.shard.state), a_shard.shard.writer.position
+    a_shard.push(Lane.ADMIN, deposit(cash_e6(1)))
+    a_shard.turn()
+    a_shard.flusher.flush()
+    end = a_shard.shard.writer.position
+    path = log.segment_path(a_shard.log_dir, 0)
+    whole, after = path.read_bytes(), state_hash(a_shard.shard.state)
+    for cut in range(start, end, 12):
+        path.write_bytes(whole[:cut] + bytes(len(whole) - cut))
+        log.tail_path(a_shard.run_dir).unlink()
+        again = ShardDesk(a_shard.log_dir, a_shard.run_dir)
+        nothing_torn = not any(whole[cut:end])  # the last bytes are zeros anyway
+        assert again.recovered.state_hash == (after if nothing_torn else before), f"torn at {cut}"
+        assert again.shard.writer.position == (end if nothing_torn else start)
+
+
+def test_running_it_answers_everything_and_stops_in_order(a_shard: ShardDesk) -> None:
+    a_shard.shard.start()
+    a_shard.running = True
+    for n in range(50):
+        while not a_shard.push(Lane.ADMIN, deposit(cash_e6(1), request_id=100 + n)):
+            time.sleep(0)
+    a_shard.shard.stop()
+    a_shard.running = False
+    assert [e.request_id for e in a_shard.events()] == list(range(100, 150))
+    tail = a_shard.shard.writer.tail
+    assert tail.synced == tail.written
+
+
+def test_a_snapshot_ahead_of_the_log_is_refused(tmp_path: Path, run_dir: Path) -> None:
+    from actors.snapshot import take
+    from shared_mem.log import LogError
+
+    desk = ShardDesk(tmp_path / "log", run_dir)
+    desk.push(Lane.ADMIN, account())
+    desk.turn_until_quiet()
+    snapshot = take(desk.shard.state)
+    for path in (tmp_path / "log").iterdir():
+        path.unlink()
+    log.tail_path(run_dir).unlink()
+    with pytest.raises(LogError):
+        desk.shard.recover(snapshot)
