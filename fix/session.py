@@ -434,7 +434,11 @@ class Session:
         self._request(self._gap.open(self.next_in, message.seq - 1, now_ns), now_ns)
 
     def _request(self, ask: Ask | None, now_ns: int) -> None:
-        if ask is not None:
+        if ask is not None and not self.config.resends:
+            self._logout_and_fail(
+                f"messages from {ask.begin} on are missing, and are not resent here", now_ns
+            )
+        elif ask is not None:
             fields = [(Tag.BeginSeqNo, str(ask.begin)), (Tag.EndSeqNo, str(ask.end))]
             self.send(MsgType.ResendRequest, fields, now_ns)
 

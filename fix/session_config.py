@@ -58,6 +58,7 @@ class SessionConfig:
     sending_time_skew_ns_max: int = SENDING_TIME_SKEW_NS_MAX  # 0: SendingTime may be any time
     logon_timeout_ns: int = LOGON_TIMEOUT_NS
     logout_timeout_ns: int = LOGOUT_TIMEOUT_NS
+    resends: bool = True  # False: the peer keeps nothing to send again, so a gap ends the connection
     resend_chunk: int = 0  # a resend request asks for so many messages at most; 0: for all there are
     next_expected: bool = False  # NextExpectedMsgSeqNum (789) in the Logon instead of resend requests
     last_processed: bool = False  # LastMsgSeqNumProcessed (369) in every header
