@@ -1,5 +1,6 @@
 """Settings and stories of this room. No test asserts a time, so no example has a deadline."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,9 +13,11 @@ settings.load_profile("tradewind")
 
 
 @pytest.fixture
-def a_log(tmp_path: Path, run_dir: Path) -> LogDesk:
+def a_log(tmp_path: Path, run_dir: Path) -> Iterator[LogDesk]:
     """An empty log, open for its writer, whose flusher runs when it is told."""
-    return LogDesk(tmp_path, run_dir)
+    desk = LogDesk(tmp_path, run_dir)
+    yield desk
+    desk.close()
 
 
 @pytest.fixture

@@ -58,9 +58,20 @@ class LogDesk:
 
     def __init__(self, root: Path, run_dir: Path) -> None:
         self.log_dir, self.run_dir = root / "log", run_dir
+        self._readers: list[LogReader] = []
         self.open()
 
+    def close(self) -> None:
+        """Give the descriptors back; what a killed process holds, its system closes."""
+        for reader in self._readers:
+            reader.close()
+        self._readers.clear()
+        if hasattr(self, "writer"):
+            self.writer.close()
+            del self.writer
+
     def open(self) -> None:
+        self.close()
         self.writer = LogWriter.open(self.log_dir, self.run_dir, 0, segment_bytes=SEGMENT_BYTES)
         self.tail = self.writer.tail
         self.position, self.seq = self.writer.position, self.writer.next_seq
@@ -104,7 +115,9 @@ class LogDesk:
         self.flush()
 
     def reader(self, position: int = 0, gate: Gate = Gate.WRITTEN, who: Reader = Reader.AUDIT) -> LogReader:
-        return LogReader(self.log_dir, self.run_dir, who, position, gate)
+        reader = LogReader(self.log_dir, self.run_dir, who, position, gate)
+        self._readers.append(reader)
+        return reader
 
     def lose_memory(self) -> None:
         """The machine went down: what is not in the files is gone."""

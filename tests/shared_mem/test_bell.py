@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-import select
 from pathlib import Path
 
-from shared_mem.bell import Bell
+from shared_mem.bell import Bell, sleep_on
 from shared_mem.ring import Ring
 from tests.shared_mem.desk import PATIENCE_S, Child
 
@@ -57,7 +56,7 @@ def test_an_awake_consumer_costs_no_byte_and_a_parked_one_exactly_one(run_dir: P
     producer = Bell.attach(run_dir / "bell")
 
     def rung() -> bool:
-        return bool(select.select([bell.fileno()], [], [], 0)[0])
+        return sleep_on(bell.fileno(), 0)
 
     producer.ring()
     assert not rung()

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from shared_mem import log
+from shared_mem.bell import sleep_on
 from shared_mem.log import RECORD_BYTES_MAX, CursorInvalid, Gate, LogCorrupt, LogError
 from shared_mem.log_writer import LogWriter
 from shared_mem.segment import SegmentMissing
@@ -136,13 +137,11 @@ def test_the_gate_synced_never_shows_what_is_not_on_disk(a_log: LogDesk) -> None
 
 
 def test_a_reader_sleeps_until_its_own_gate_is_passed(a_log: LogDesk) -> None:
-    import select
-
     written = a_log.reader(who=log.Reader.GATEWAY)
     synced = a_log.reader(who=log.Reader.FIX, gate=Gate.SYNCED)
 
     def rung() -> list[int]:
-        return select.select([written.fileno(), synced.fileno()], [], [], 0)[0]
+        return [reader.fileno() for reader in (written, synced) if sleep_on(reader.fileno(), 0)]
 
     written.park()
     synced.park()
@@ -154,8 +153,6 @@ def test_a_reader_sleeps_until_its_own_gate_is_passed(a_log: LogDesk) -> None:
     assert rung() == [synced.fileno()]
     synced.wake()
     assert rung() == []
-    written.close()
-    synced.close()
 
 
 def test_max_records_bounds_one_read(a_log: LogDesk) -> None:

@@ -120,7 +120,7 @@ def test_a_producer_killed_anywhere_leaves_whole_records_only(run_dir: Path) -> 
     print(f"seed {seed}")  # noqa: T201
     dice = random.Random(seed)
     expected = 0
-    for _ in range(15):
+    for _ in range(10):
         child = Child(_produce, run_dir / "r")
         goal = expected + dice.randrange(200, 3000)
         while expected < goal:
@@ -163,7 +163,7 @@ def test_a_consumer_killed_anywhere_takes_each_record_once(run_dir: Path) -> Non
     dice = random.Random(seed)
     journal = run_dir / "journal"
     number = 0
-    for _ in range(15):
+    for _ in range(10):
         child = Child(_consume, run_dir / "r", journal)
         goal = number + dice.randrange(200, 2000)
         while number < goal:
