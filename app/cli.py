@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from importlib import metadata
 from typing import Final, NamedTuple
 
-from app import config, logs, stack
+from app import config, fix_command, logs, stack
 from app.config import Config, ConfigError
 from app.embedded.server import ServerError
 from app.faults import StackError
@@ -183,6 +183,7 @@ COMMANDS: Final = (
     Command("run", "run one role in the foreground, for containers", _run_words, _run),
     Command("log", "read the shard's log: cat, verify or stat", _log_words, _log),
     Command("bench", "run benchmarks (all, or by name) and print their figures", _bench_words, _bench),
+    Command("fix", "FIX by hand: an echoing acceptor", fix_command.add_words, fix_command.act),
     Command("version", "the version", _no_words, _version),
 )
 

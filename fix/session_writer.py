@@ -59,7 +59,7 @@ class Writer:
             (Tag.TargetCompID, self._target),
             *self._header_fields,
         ]
-        body = []
+        body: list[tuple[int, str]] = []
         for field in fields:
             (header if field[0] in APPLICATION_HEADER_TAGS else body).append(field)
         if orig_sending_time:
