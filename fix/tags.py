@@ -23,6 +23,7 @@ class Tag(IntEnum):
     CumQty = 14
     EndSeqNo = 16
     ExecID = 17
+    ExecRefID = 19
     HandlInst = 21
     LastPx = 31
     LastQty = 32
@@ -47,6 +48,7 @@ class Tag(IntEnum):
     TransactTime = 60
     PossResend = 97
     EncryptMethod = 98
+    StopPx = 99
     CxlRejReason = 102
     OrdRejReason = 103
     HeartBtInt = 108
@@ -62,16 +64,28 @@ class Tag(IntEnum):
     DeliverToLocationID = 145
     ExecType = 150
     LeavesQty = 151
+    SubscriptionRequestType = 263
+    SecurityStatusReqID = 324
+    SecurityTradingStatus = 326
     LastMsgSeqNumProcessed = 369
     RefTagID = 371
     RefMsgType = 372
     SessionRejectReason = 373
+    ExecRestatementReason = 378
     BusinessRejectRefID = 379
     BusinessRejectReason = 380
     CxlRejResponseTo = 434
+    TradeReportTransType = 487
+    MassCancelRequestType = 530
+    MassCancelResponse = 531
+    MassCancelRejectReason = 532
+    TotalAffectedOrders = 533
     Username = 553
     Password = 554
+    TradeReportID = 571
+    TradeReportRejectReason = 751
     NextExpectedMsgSeqNum = 789
+    TrdRptStatus = 939
     ApplVerID = 1128
     DefaultApplVerID = 1137
 
@@ -89,6 +103,13 @@ class MsgType(StrEnum):
     NewOrderSingle = "D"
     OrderCancelRequest = "F"
     BusinessMessageReject = "j"
+    OrderCancelReplaceRequest = "G"
+    TradeCaptureReport = "AE"
+    TradeCaptureReportAck = "AR"
+    SecurityStatusRequest = "e"
+    SecurityStatus = "f"
+    OrderMassCancelRequest = "q"
+    OrderMassCancelReport = "r"
 
 
 # Never sent again: a resend passes over them with a gap fill (FIX session layer, 4.8.4 "Messages not to be
@@ -197,3 +218,5 @@ class CxlRejReason(IntEnum):
     TOO_LATE_TO_CANCEL = 0
     UNKNOWN_ORDER = 1
     BROKER_OPTION = 2
+    DUPLICATE_CL_ORD_ID = 6
+    OTHER = 99

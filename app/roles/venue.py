@@ -15,12 +15,13 @@ from typing import Final
 from actors.view import StateView
 from app.config import Config
 from core.records import TickKind
-from fix.acceptor import Acceptor, only
+from fix.acceptor import only
 from fix.simulator import recorded
-from fix.simulator.application import Simulator, restore
+from fix.simulator.application import Simulator
 from fix.simulator.exchange import Exchange
 from fix.simulator.market import Quotes
 from fix.simulator.orders import Answer, Instrument
+from fix.simulator.venue import Venue
 from marketdata.book import Book
 from marketdata.feed import FeedReader
 from marketdata.instruments import definitions
@@ -50,12 +51,10 @@ async def _serve(config: Config, ready: Callable[[], None]) -> None:
     instruments = {d.symbol: Instrument(d.tick_e8, d.lot_e8) for d in definitions(config.replay)}
     exchange = Exchange(instruments, market.liquidity)
     folder = config.data_dir / "venue"
-    restore(exchange, folder)
-    simulator = Simulator(exchange, lambda owner: acceptor.session(owner), time.time_ns)
-    acceptor = Acceptor(folder, COMP_ID, simulator, only(CLIENTS), sync=config.gate == "synced")
-    await acceptor.listen("127.0.0.1", config.ports.venue)
+    venue = Venue(exchange, folder, COMP_ID, only(CLIENTS), sync=config.gate == "synced")
+    await venue.acceptor.listen("127.0.0.1", config.ports.venue)
     ready()
-    tasks = [asyncio.create_task(acceptor.run()), asyncio.create_task(market.run(simulator))]
+    tasks = [asyncio.create_task(venue.acceptor.run()), asyncio.create_task(market.run(venue.simulator))]
     try:
         # Both are without end: the first to end has failed, and its error ends the role.
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -64,7 +63,7 @@ async def _serve(config: Config, ready: Callable[[], None]) -> None:
     finally:
         for task in tasks:
             task.cancel()
-        await acceptor.close("the venue stops")
+        await venue.close("the venue stops")
 
 
 class QuoteMarket:
@@ -107,7 +106,8 @@ class QuoteMarket:
             self.liquidity.on_quote(*tick[:1], *tick[3:7], tick.recording_index)
             return exchange.moved(tick.symbol, now_ns)
         trade = self.liquidity.trade(tick.symbol, tick.px_e8, tick.size_e8, tick.recording_index)
-        return exchange.printed(trade, now_ns) if trade is not None else []
+        answers = exchange.printed(trade, now_ns) if trade is not None else []
+        return answers + exchange.traded(tick.symbol, tick.px_e8, now_ns)
 
 
 class RecordedMarket:
@@ -177,6 +177,7 @@ class RecordedMarket:
         if message.action == Action.FILL:
             fill = self.liquidity.fill(symbol, order_id, message.price_e8, message.size)
             answers += exchange.printed(fill, now_ns) if fill is not None else []
+            answers += exchange.traded(symbol, message.price_e8, now_ns)
         if message.flags & F_LAST:
             is_market = book.top().is_market
             self.liquidity.settled(symbol, is_market=is_market)

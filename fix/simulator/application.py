@@ -1,29 +1,42 @@
 """The simulator as an application of the FIX acceptor: requests in, reports out, and its memory in the store.
 
-Always holds: the reports and the message that they answer are stored in one append, before a byte leaves, and
-so are the counter of ids and the number of the oldest report that an open order needs. The exchange is made
-again from that: after a kill -9 an order is there exactly when its report is, and no ExecID comes twice.
+Always holds: the answers to a message and the message are stored in one append, before a byte leaves, and so
+are the counter of ids and the number of the oldest answer that is needed. What a message means for other
+members stands in the outbox before that (`fix/simulator/outbox.py`), and is sent to them after it. The
+exchange is made again from all that (`fix/simulator/recovery.py`): after a kill -9 an order is there exactly
+when its report is, a trade has both its sides, and no ExecID comes twice.
 
 What ends an order that nobody canceled: REPORTS_BACK_MAX reports after its first, or when its session begins
 its sequence numbers anew (141=Y), for then the store forgets what was sent. Both are told with an ER
-"expired".
+"expired". Reports for a member without a session (a seeded flow) go nowhere.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
-import struct
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
-from fix.codec import Message, MissingTag, parse
+from fix.codec import Message, MissingTag
 from fix.durable import DurableSession, Outgoing
+from fix.simulator.control import OPERATOR, OPERATOR_TYPES, operate
 from fix.simulator.exchange import Exchange
-from fix.simulator.messages import Objection, Refused, cancel_of, new_order_of, outgoing, report_of
-from fix.simulator.orders import Answer
-from fix.store import Store
+from fix.simulator.flow import FLOW
+from fix.simulator.messages import outgoing
+from fix.simulator.orders import Answer, Report, StatusReport
+from fix.simulator.outbox import Outbox, cause_of
+from fix.simulator.requests import (
+    Objection,
+    Refused,
+    cancel_of,
+    mass_cancel_of,
+    new_order_of,
+    replace_of,
+)
+from fix.simulator.state import VenueState
+from fix.store import StoreError
 from fix.tags import BusinessReason, MsgType, Tag
 
 log = logging.getLogger(__name__)
@@ -31,32 +44,55 @@ log = logging.getLogger(__name__)
 # The store keeps some four million reports; an order whose first is a million back is ended while all is
 # there.
 REPORTS_BACK_MAX: Final = 1_000_000
-# Read at a restart besides what open orders need, to know requests that come twice: about half a second.
-REPORTS_READ_BACK: Final = 20_000
+# Reports in one append, which is bounded; an auction may have more for one member.
+REPORTS_PER_APPEND: Final = 4_096
 
 POSS_RESEND: Final = 97  # PossResend: "this may have been sent under another number"
 
-_STATE: Final = struct.Struct("<QQI")  # next number, oldest report needed, generation of the sequence numbers
+_REQUESTS: Final = frozenset(
+    (
+        MsgType.NewOrderSingle,
+        MsgType.OrderCancelRequest,
+        MsgType.OrderCancelReplaceRequest,
+        MsgType.OrderMassCancelRequest,
+    )
+)
 
 SessionOf = Callable[[str], DurableSession | None]
 
 
 class Simulator:
-    """`Application` of fix/durable.py. `session_of` finds the session of an order's owner by its CompID."""
+    """`Application` of fix/durable.py. `session_of` finds the session of an order's owner by its CompID;
+    `fail` is told of an error that must end the process."""
 
-    def __init__(self, exchange: Exchange, session_of: SessionOf, clock: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        exchange: Exchange,
+        session_of: SessionOf,
+        clock: Callable[[], int],
+        outbox: Outbox,
+        fail: Callable[[BaseException], None],
+    ) -> None:
         self.exchange = exchange
         self._session_of = session_of
         self._clock = clock
+        self._outbox = outbox
+        self._fail = fail
+        self._untold: list[Answer] = []  # stands in the outbox
+        self._causes: set[str] = set()  # whose messages caused it; their appends may be yet to come
+        self._is_finishing = False
 
     def on_logon(self, session: DurableSession) -> None:
         owner = session.key.target
-        generation = _STATE.unpack(session.state)[2] if session.state else 0
+        generation = VenueState.unpack(session.state).generation if session.state else 0
         if generation != session.generation:
             text = "the session began its sequence numbers anew"
-            self.publish(
-                [self.exchange.expire(o, self._clock(), text) for o in self.exchange.open_orders(owner)]
-            )
+            answers: list[Answer] = [
+                self.exchange.expire(o, self._clock(), text) for o in self.exchange.open_orders(owner)
+            ]
+            if owner == OPERATOR:
+                answers += self._statuses(session)
+            self.publish(answers)
             session.send([], state=self._state(session))
 
     def on_logout(self, session: DurableSession) -> None:
@@ -64,6 +100,8 @@ class Simulator:
 
     def on_message(self, session: DurableSession, message: Message) -> list[Outgoing]:
         owner = session.key.target
+        if owner not in self._causes:
+            self._tell()
         try:
             answers = self._answers(session, message, owner)
         except MissingTag as missing:
@@ -71,46 +109,134 @@ class Simulator:
         except Refused as refused:
             return [_refusal(message, BusinessReason.OTHER, str(refused))]
         if answers is None:
-            text = f"MsgType (35) {message.type} is not taken here; send D or F"
+            text = f"MsgType (35) {message.type} is not taken here; send D, F, G, q or e"
             return [_refusal(message, BusinessReason.UNSUPPORTED_MESSAGE_TYPE, text)]
         oldest = self.exchange.oldest(owner)
         while oldest is not None and session.next_out - oldest.first_seq > REPORTS_BACK_MAX:
             answers.append(self.exchange.expire(oldest, self._clock(), f"{REPORTS_BACK_MAX} reports later"))
             oldest = self.exchange.oldest(owner)
+        own = [answer for answer in answers if answer.owner == owner]
+        self._keep_for_others(session, message, [a for a in answers if a.owner not in (owner, FLOW)])
+        self._note_phases(own, session.next_out)
         session.remember(self._state(session))
-        return [outgoing(answer) for answer in answers]
+        return [outgoing(answer) for answer in own]
 
     def publish(self, answers: Iterable[Answer]) -> None:
         """Sends what happened unasked to whom it belongs. Raises StoreError."""
-        by_owner: defaultdict[str, list[Outgoing]] = defaultdict(list)
-        for answer in answers:
-            by_owner[answer.owner].append(outgoing(answer))
-        for owner, messages in by_owner.items():
-            session = self._session_of(owner)
-            assert session is not None, f"an order of {owner}, whose session has no store"
-            session.send(messages, state=self._state(session))
+        self._tell()
+        answers = [answer for answer in answers if answer.owner != FLOW]
+        owners = {answer.owner for answer in answers}
+        if len(owners) > 1 and any(isinstance(a, Report) and a.contra_exec_id for a in answers):
+            self._outbox.put(None, answers)
+            self._finish_soon()
+        self._send(answers)
+
+    def tell(self, untold: Sequence[Answer]) -> None:
+        """After a restart: sends what was found untold. Before the first connection."""
+        self._send(untold)
+        self._outbox.delivered()
+
+    # --- inside ---------------------------------------------------------------------------------------
 
     def _answers(self, session: DurableSession, message: Message, owner: str) -> list[Answer] | None:
         if message.type == MsgType.Reject:
             log.warning("%s rejects a message of ours: %s", owner, message.get(Tag.Text))
             return []
-        if message.type not in (MsgType.NewOrderSingle, MsgType.OrderCancelRequest):
+        now_ns = self._clock()
+        if message.type in OPERATOR_TYPES:
+            return operate(self.exchange, message, owner, now_ns)
+        if message.type == MsgType.SecurityStatusRequest:
+            return self._status(message, owner, now_ns)
+        if message.type not in _REQUESTS:
             return None
         again = message.poss_dup or message.get(POSS_RESEND) == "Y"
         if again and self.exchange.is_known(owner, message.require(Tag.ClOrdID)):
             return []  # its reports were sent, or wait to be resent
         if message.type == MsgType.OrderCancelRequest:
-            return self.exchange.cancel(cancel_of(message, owner), self._clock())
+            return self.exchange.cancel(cancel_of(message, owner), now_ns)
+        if message.type == MsgType.OrderMassCancelRequest:
+            return self.exchange.mass_cancel(mass_cancel_of(message, owner), now_ns)
         try:
-            request = new_order_of(message, owner)
+            if message.type == MsgType.OrderCancelReplaceRequest:
+                return self.exchange.replace(replace_of(message, owner), now_ns)
+            return self.exchange.new_order(new_order_of(message, owner), now_ns, session.next_out)
         except Objection as objection:
-            return self.exchange.reject(objection.request, objection.reason, str(objection), self._clock())
-        return self.exchange.new_order(request, self._clock(), session.next_out)
+            if message.type == MsgType.OrderCancelReplaceRequest:
+                orig = message.require(Tag.OrigClOrdID)
+                return self.exchange.reject_replace(objection.request, orig, str(objection), now_ns)
+            return self.exchange.reject(objection.request, objection.reason, str(objection), now_ns)
+
+    def _status(self, message: Message, owner: str, now_ns: int) -> list[Answer]:
+        """A snapshot; nobody is kept informed."""
+        symbol = message.require(Tag.Symbol)
+        status = self.exchange.status(owner, message.require(Tag.SecurityStatusReqID), symbol, now_ns)
+        if status is None:
+            raise Refused(f"symbol {symbol} is not traded here")
+        return [status]
+
+    def _keep_for_others(self, session: DurableSession, message: Message, answers: list[Answer]) -> None:
+        """What a message means for others, to be told once the message is in its session's store."""
+        if answers:
+            self._outbox.put(cause_of(session, message.seq), answers)
+            self._untold += answers
+            self._causes.add(session.key.target)
+            self._finish_soon()
+
+    def _finish_soon(self) -> None:
+        """Once all that is under way is in its store: tells the others, and marks that they have been told."""
+        if not self._is_finishing:
+            self._is_finishing = True
+            asyncio.get_running_loop().call_soon(self._finish)
+
+    def _finish(self) -> None:
+        self._is_finishing = False
+        try:
+            self._tell()
+            self._outbox.delivered()
+        except StoreError as error:
+            self._fail(error)
+
+    def _tell(self) -> None:
+        if self._untold:
+            untold, self._untold = self._untold, []
+            self._causes.clear()
+            self._send(untold)
+
+    def _send(self, answers: Iterable[Answer]) -> None:
+        by_owner: defaultdict[str, list[Answer]] = defaultdict(list)
+        for answer in answers:
+            by_owner[answer.owner].append(answer)
+        for owner, theirs in by_owner.items():
+            session = self._session_of(owner)
+            assert session is not None, f"an order of {owner}, whose session has no store"
+            for at in range(0, len(theirs), REPORTS_PER_APPEND):
+                piece = theirs[at : at + REPORTS_PER_APPEND]
+                self._note_phases(piece, session.next_out)
+                session.send([outgoing(answer) for answer in piece], state=self._state(session))
+
+    def _note_phases(self, answers: Sequence[Answer], first_seq: int) -> None:
+        """Which messages tell the operator a phase: a restart needs them."""
+        for seq, answer in enumerate(answers, first_seq):
+            if isinstance(answer, StatusReport) and answer.owner == OPERATOR:
+                self.exchange.phase_told(answer, seq)
+
+    def _statuses(self, session: DurableSession) -> list[Answer]:
+        now_ns, owner = self._clock(), session.key.target
+        found = [
+            self.exchange.status(owner, f"phase-{symbol}", symbol, now_ns)
+            for symbol, _ in self.exchange.phases()
+        ]
+        return [status for status in found if status is not None]
 
     def _state(self, session: DurableSession) -> bytes:
-        oldest = self.exchange.oldest(session.key.target)
-        needed = oldest.first_seq if oldest is not None else session.next_out
-        return _STATE.pack(self.exchange.next_number, needed, session.generation)
+        owner = session.key.target
+        needed = [seq for _, seq in self.exchange.phases()] if owner == OPERATOR else []
+        oldest = self.exchange.oldest(owner)
+        if oldest is not None:
+            needed.append(oldest.first_seq)
+        return VenueState(
+            self.exchange.next_number, min(needed, default=session.next_out), session.generation
+        ).pack()
 
 
 def _refusal(message: Message, reason: BusinessReason, text: str) -> Outgoing:
@@ -122,31 +248,3 @@ def _refusal(message: Message, reason: BusinessReason, text: str) -> Outgoing:
         (int(Tag.Text), text),
     ]
     return (MsgType.BusinessMessageReject, fields)
-
-
-def restore(exchange: Exchange, folder: Path) -> None:
-    """Makes the exchange's orders again from the stores in the acceptor's `folder`. Before the acceptor opens
-    them.
-
-    Raises StoreError.
-    """
-    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-        if not path.is_dir():
-            continue
-        store = Store(path)
-        try:
-            for seq, answer in _sent(store, path.name):
-                exchange.restore(answer, seq)
-            if store.state:
-                exchange.next_number = max(exchange.next_number, _STATE.unpack(store.state)[0])
-        finally:
-            store.close()
-
-
-def _sent(store: Store, owner: str) -> Iterator[tuple[int, Answer]]:
-    needed = _STATE.unpack(store.state)[1] if store.state else 1
-    begin = max(1, min(needed, store.next_out - REPORTS_READ_BACK))
-    for stored in store.read(begin, store.next_out - 1):
-        answer = report_of(parse(stored.raw), owner)
-        if answer is not None:
-            yield stored.seq, answer

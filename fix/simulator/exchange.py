@@ -1,37 +1,49 @@
-"""The exchange: our orders against the market's liquidity, in price-time priority. Pure; time comes in.
+"""The exchange: what members ask for, answered. Pure; time comes in.
 
-Limit orders, day or immediate-or-cancel. What an order meets it takes at once, at the prices the market
-shows; the rest of a day order rests and is tried again whenever the market has changed, the rest of an
-immediate one is canceled. The market never closes, so a day order rests until it is canceled. Our orders
-trade with the market only, never with each other: the recording would not have seen such a trade.
+Market, limit, stop and stop-limit orders; day, good till cancel, immediate or cancel, fill or kill. What an
+order meets it takes at once, from members and from the market outside; the rest of a day order rests, of an
+immediate one is canceled. Unless somebody sets its phase an instrument trades without end, so a day order
+rests until it is canceled.
 
-Always holds: no fill is at a worse price than the limit, or of more than the market gave; cum + leaves = qty;
-every report has an ExecID of its own, counted up, never used again; the number of open orders is bounded.
+Always holds: cum + leaves = qty for what is open; every report has an ExecID of its own, counted up, never
+used again; the number of open orders is bounded; a request's id is used once.
 Must not do: FIX, files, clocks.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
-from collections import OrderedDict
+from collections.abc import Callable
 from typing import Final
 
-from core.records import ExecType, OrdStatus, Side, TimeInForce
-from core.units import PRICE_E8_MAX, QTY_E8_MAX, price_text, qty_text
-from fix.simulator.market import Fill, Liquidity, Print, is_within
-from fix.simulator.orders import Answer, CancelReject, CancelRequest, Instrument, NewOrder, Order, Report
+from core.records import OrdStatus
+from fix.simulator import checks
+from fix.simulator.floor import Floor
+from fix.simulator.market import Liquidity, Print
+from fix.simulator.matching import keeps_place
+from fix.simulator.orders import (
+    Answer,
+    CancelReject,
+    CancelRequest,
+    Instrument,
+    MassCancelReport,
+    MassCancelRequest,
+    NewOrder,
+    Order,
+    ReplaceRequest,
+    StatusReport,
+)
+from fix.simulator.registry import Registry
+from fix.simulator.reporting import Reporter
+from fix.simulator.trades import Trades
+from fix.simulator.words import IMMEDIATE, ExecType, Phase
 from fix.tags import CxlRejReason, OrdRejReason
 
-# Fifty thousand resting orders are 20 MB here. A restart reads all reports since the oldest of them.
-OPEN_ORDERS_MAX: Final = 50_000
-# Ids of requests, kept to know one that comes twice: a day of a busy desk, some 40 MB.
-KNOWN_IDS_MAX: Final = 100_000
-
 UNKNOWN: Final = "NONE"  # OrderID (37) of an order that is not known, as FIX 4.4 has it for OrderCancelReject
-DUPLICATE_CANCEL: Final = 6  # CxlRejReason (102): duplicate ClOrdID
-
-_SIDES: Final = (Side.BUY, Side.SELL)
-_NONE: Final[OrderedDict[str, Order]] = OrderedDict()
+# MassCancelRejectReason (532).
+UNKNOWN_SECURITY: Final = 1
+OTHER: Final = 99
+# Orders that one request cancels: their reports go into the store in one append, which is bounded.
+MASS_CANCEL_MAX: Final = 8_192
 
 
 class Exchange:
@@ -42,288 +54,239 @@ class Exchange:
     ) -> None:
         self._instruments = instruments
         self._liquidity = liquidity
-        self.next_number = next_number
-        self._open: dict[str, OrderedDict[str, Order]] = {}  # by owner, then by order id, the oldest first
-        self._open_count = 0
-        # Every request's id: the order it made or asked to cancel. Those whose order is over may be
-        # forgotten.
-        self._known: OrderedDict[tuple[str, str], Order | None] = OrderedDict()
-        self._resting: dict[tuple[str, Side], list[tuple[int, int, Order]]] = {}
-        self._arrivals = 0
+        self.registry = Registry(next_number)
+        self._reporter = Reporter(self.registry, liquidity)
+        self.trades = Trades(self._reporter)
+        self.floor = Floor(instruments, liquidity, self.registry, self._reporter, self.trades)
+
+    @property
+    def next_number(self) -> int:
+        return self.registry.next_number
 
     # --- what is asked --------------------------------------------------------------------------------
 
     def is_known(self, owner: str, cl_ord_id: str) -> bool:
         """Whether this id has been used by a request of this owner."""
-        return (owner, cl_ord_id) in self._known
+        return self.registry.is_known(owner, cl_ord_id)
 
     def new_order(self, request: NewOrder, now_ns: int, first_seq: int = 0) -> list[Answer]:
         """The reports of a new order: rejected, or new and what it traded at once. `first_seq`: see Order."""
-        reason, text = self._objection(request)
-        if text:
-            return self.reject(request, reason, text, now_ns)
-        order = self._order(request, first_seq)
-        order.place = self._liquidity.place(order.symbol)
-        self._add(order)
-        answers: list[Answer] = [self._report(order, ExecType.NEW, now_ns)]
-        answers += self._match(order, now_ns, fresh=False)
-        if not order.is_open:
-            self._close(order)
-        elif order.tif is TimeInForce.IOC:
-            text = "immediate or cancel: the market had no more at the limit"
-            answers.append(self._end(order, OrdStatus.CANCELED, now_ns, text=text))
-        else:
-            self._rest(order)
-        return answers
+        refusal = self._objection(request)
+        if refusal is not None:
+            return self.reject(request, refusal.reason, refusal.text, now_ns)
+        order = self._order(request)
+        order.first_seq = first_seq
+        self.registry.add(order)
+        report = self._reporter.report(order, ExecType.NEW, now_ns)
+        order.arrival, order.place = report.number, report.recording_index
+        return [report, *self.floor.enter(order, now_ns)]
 
     def reject(self, request: NewOrder, reason: int, text: str, now_ns: int) -> list[Answer]:
         """The report of an order that is not taken. `reason`: OrdRejReason (103)."""
-        if not self.is_known(request.owner, request.cl_ord_id):
-            self._remember(request.owner, request.cl_ord_id, None)
-        order = self._order(request, 0)
+        self.registry.remember(request.owner, request.cl_ord_id, None)
+        order = self._order(request)
         order.status = OrdStatus.REJECTED
-        return [self._report(order, ExecType.REJECTED, now_ns, reject_reason=reason, text=text)]
+        is_listed = request.symbol in self._instruments
+        return [
+            self._reporter.report(
+                order, ExecType.REJECTED, now_ns, reject_reason=reason, text=text, is_listed=is_listed
+            )
+        ]
 
     def cancel(self, request: CancelRequest, now_ns: int) -> list[Answer]:
-        if self.is_known(request.owner, request.cl_ord_id):
-            text = f"ClOrdID {request.cl_ord_id} was used before; give each request its own"
-            return [_cancel_reject(request, None, DUPLICATE_CANCEL, text, now_ns)]
-        order = self._known.get((request.owner, request.orig_cl_ord_id))
-        self._remember(request.owner, request.cl_ord_id, order)
-        if order is None:
-            text = f"order {request.orig_cl_ord_id} is not known here"
-            return [_cancel_reject(request, None, CxlRejReason.UNKNOWN_ORDER, text, now_ns)]
-        if not order.is_open:
-            text = f"order {request.orig_cl_ord_id} is already {order.status.name.lower()}"
-            return [_cancel_reject(request, order, CxlRejReason.TOO_LATE_TO_CANCEL, text, now_ns)]
-        return [self._end(order, OrdStatus.CANCELED, now_ns, cl_ord_id=request.cl_ord_id)]
+        order, refusal = self._target(request, now_ns, is_replace=False)
+        if refusal is not None:
+            return [refusal]
+        assert order is not None
+        return [self.floor.end(order, ExecType.CANCELED, now_ns, cl_ord_id=request.cl_ord_id)]
 
-    def expire(self, order: Order, now_ns: int, text: str) -> Report:
+    def replace(self, request: ReplaceRequest, now_ns: int) -> list[Answer]:
+        """Changes an open order. At the same limit and with no more quantity it keeps its place."""
+        wanted = request.order
+        names = CancelRequest(wanted.owner, wanted.cl_ord_id, request.orig_cl_ord_id)
+        order, refusal = self._target(names, now_ns, is_replace=True)
+        if refusal is not None:
+            return [refusal]
+        assert order is not None
+        text = self._replace_objection(order, wanted)
+        if text:
+            return [_cancel_reject(names, order, CxlRejReason.OTHER, text, now_ns, is_replace=True)]
+        book = self.floor.books[order.symbol]
+        keeps = change(order, wanted, book.discard)
+        report = self._reporter.report(
+            order, ExecType.REPLACED, now_ns, orig_cl_ord_id=request.orig_cl_ord_id
+        )
+        if keeps:
+            book.put(order)
+            return [report]
+        order.arrival, order.place = report.number, report.recording_index
+        return [report, *self.floor.enter(order, now_ns)]
+
+    def reject_replace(self, request: NewOrder, orig: str, text: str, now_ns: int) -> list[Answer]:
+        """The answer to a replace that can be read but not taken."""
+        names = CancelRequest(request.owner, request.cl_ord_id, orig)
+        order, refusal = self._target(names, now_ns, is_replace=True)
+        if refusal is None:
+            refusal = _cancel_reject(names, order, CxlRejReason.OTHER, text, now_ns, is_replace=True)
+        return [refusal]
+
+    def mass_cancel(self, request: MassCancelRequest, now_ns: int) -> list[Answer]:
+        """Ends a member's open orders, all or those in one instrument."""
+        owner, cl_ord_id, symbol = request
+        order_id = self.registry.number("S")
+        reason, text, found = -1, "", []
+        if self.is_known(owner, cl_ord_id):
+            reason, text = OTHER, f"ClOrdID {cl_ord_id} was used before; give each request its own"
+        elif symbol and symbol not in self._instruments:
+            reason, text = UNKNOWN_SECURITY, f"symbol {symbol} is not traded here"
+        else:
+            found = [o for o in self.registry.open_orders(owner) if symbol in ("", o.symbol)]
+        if len(found) > MASS_CANCEL_MAX:
+            text = f"{len(found) - MASS_CANCEL_MAX} more are open; ask again with another ClOrdID"
+        self.registry.remember(owner, cl_ord_id, None)
+        ended = [
+            self.floor.end(order, ExecType.CANCELED, now_ns, cl_ord_id=cl_ord_id)
+            for order in found[:MASS_CANCEL_MAX]
+        ]
+        report = MassCancelReport(owner, order_id, cl_ord_id, symbol, len(ended), reason, text, now_ns)
+        return [report, *ended]
+
+    def expire(self, order: Order, now_ns: int, text: str) -> Answer:
         """Ends an open order that its owner did not cancel."""
-        return self._end(order, OrdStatus.EXPIRED, now_ns, text=text)
+        return self.floor.end(order, ExecType.EXPIRED, now_ns, text=text)
 
     def open_orders(self, owner: str) -> list[Order]:
         """The oldest first."""
-        return list(self._open.get(owner, _NONE).values())
+        return self.registry.open_orders(owner)
 
     def oldest(self, owner: str) -> Order | None:
-        return next(iter(self._open.get(owner, _NONE).values()), None)
+        return self.registry.oldest(owner)
 
     # --- what the market does -------------------------------------------------------------------------
 
     def moved(self, symbol: str, now_ns: int) -> list[Answer]:
         """The market of an instrument shows something new: resting orders that meet it now trade."""
-        if not self._liquidity.is_market(symbol):
-            return []
-        answers: list[Answer] = []
-        for side in _SIDES:
-            resting = self._resting.get((symbol, side))
-            while resting and self._liquidity.crosses(symbol, side, resting[0][2].price_e8):
-                order = resting[0][2]
-                answers += self._match(order, now_ns, fresh=True)
-                if order.is_open:
-                    break  # it took all there was within its limit, and the others' limits are no better
-                self._close(order)
-        self._liquidity.looked(symbol)
-        return answers
+        return self.floor.moved(symbol, now_ns) if symbol in self._instruments else []
 
     def printed(self, trade: Print, now_ns: int) -> list[Answer]:
         """A trade in the market, which orders resting at its price or better may claim."""
-        answers: list[Answer] = []
-        reached = []
-        for _, _, order in self._resting.get((trade.symbol, trade.side), ()):
-            if not is_within(trade.side, trade.price_e8, order.price_e8):
-                break
-            reached.append(order)
-        for order in reached:
-            fill = trade.claim(order.price_e8, order.place, order.leaves_qty_e8)
-            if fill is not None:
-                answers.append(self._fill(order, fill, now_ns))
-                if not order.is_open:
-                    self._close(order)
-        return answers
+        return self.floor.printed(trade, now_ns) if trade.symbol in self._instruments else []
+
+    def traded(self, symbol: str, price_e8: int, now_ns: int) -> list[Answer]:
+        """A trade in the market, whoever's: the last price, which stop orders wait for."""
+        book = self.floor.books.get(symbol)
+        if book is None:
+            return []
+        book.last_e8 = price_e8
+        return self.floor.trigger(book, now_ns)
 
     def queue_anew(self, symbol: str) -> None:
         """The recording began again: our resting orders stand behind everything that is in the book now."""
         place = self._liquidity.place(symbol)
-        for side in _SIDES:
-            for _, _, order in self._resting.get((symbol, side), ()):
-                order.place = place
+        for order in self.floor.books[symbol].orders():
+            order.place = place
 
-    # --- after a restart ------------------------------------------------------------------------------
+    # --- what the market's operator does --------------------------------------------------------------
 
-    def restore(self, report: Answer, seq: int) -> None:
-        """Takes a report that was sent before, in the order of sending; `seq` is its MsgSeqNum."""
-        if isinstance(report, CancelReject):
-            if not self.is_known(report.owner, report.cl_ord_id):
-                self._remember(report.owner, report.cl_ord_id, None)
-            return
-        for number in (report.order_id, report.exec_id):
-            self.next_number = max(self.next_number, int(number[1:]) + 1)
-        order = self._open.get(report.owner, _NONE).get(report.order_id)
-        if report.exec_type is ExecType.NEW:
-            order = self._restored(report, seq)
-        if order is None:  # rejected, or of an order that is older than what is read
-            if not self.is_known(report.owner, report.cl_ord_id):
-                self._remember(report.owner, report.cl_ord_id, None)
-            return
-        if report.orig_cl_ord_id:
-            self._remember(report.owner, report.cl_ord_id, order)
-        order.cum_qty_e8 += report.last_qty_e8
-        order.cum_notional_e16 += report.last_qty_e8 * report.last_px_e8
-        order.status = report.status
-        assert order.cum_qty_e8 == report.cum_qty_e8, (
-            f"report {report.exec_id} tells another sum than those before"
-        )
-        if not order.is_open:
-            self._close(order)
+    def set_phase(self, symbol: str, phase: Phase, now_ns: int) -> list[Answer]:
+        """Raises KeyError for a symbol that is not traded here."""
+        return self.floor.set_phase(self.floor.books[symbol], phase, now_ns)
 
-    def _restored(self, report: Report, seq: int) -> Order:
-        order = Order(
-            report.owner, report.cl_ord_id, report.order_id, report.symbol, report.side, report.tif,
-            report.qty_e8, report.price_e8, place=report.recording_index, first_seq=seq,
-        )  # fmt: skip
-        self._add(order)
-        self._rest(order)
-        return order
+    def status(self, owner: str, request_id: str, symbol: str, now_ns: int) -> StatusReport | None:
+        """What phase an instrument is in; None when it is not traded here."""
+        book = self.floor.books.get(symbol)
+        if book is None:
+            return None
+        return StatusReport(owner, request_id, symbol, book.phase, book.last_e8, "", now_ns)
+
+    def phase_told(self, report: StatusReport, seq: int) -> None:
+        """The operator has been told a phase by this message."""
+        book = self.floor.books[report.symbol]
+        book.phase_seq = seq if book.phase is not Phase.CONTINUOUS else 0
+
+    def phases(self) -> list[tuple[str, int]]:
+        """(symbol, MsgSeqNum that told it) of each instrument that is not in its usual phase."""
+        return [(b.symbol, b.phase_seq) for b in self.floor.books.values() if b.phase_seq]
 
     # --- inside ---------------------------------------------------------------------------------------
 
-    def _number(self, letter: str) -> str:
-        number = self.next_number
-        self.next_number += 1
-        return f"{letter}{number}"
-
-    def _order(self, request: NewOrder, first_seq: int) -> Order:
+    def _order(self, request: NewOrder) -> Order:
         return Order(
-            request.owner, request.cl_ord_id, self._number("S"), request.symbol, request.side, request.tif,
-            request.qty_e8, request.price_e8, first_seq=first_seq,
+            request.owner, request.cl_ord_id, self.registry.number("S"), request.symbol, request.side,
+            request.tif, request.qty_e8, request.price_e8, request.ord_type, request.stop_px_e8,
         )  # fmt: skip
 
-    def _objection(self, request: NewOrder) -> tuple[int, str]:
-        """Why an order is not taken: OrdRejReason (103) and text; (0, "") when it is."""
+    def _objection(self, request: NewOrder) -> checks.Refusal | None:
         if self.is_known(request.owner, request.cl_ord_id):
             text = f"ClOrdID {request.cl_ord_id} was used before; give each order its own"
-            return OrdRejReason.DUPLICATE_ORDER, text
-        instrument = self._instruments.get(request.symbol)
-        if instrument is None:
-            return OrdRejReason.UNKNOWN_SYMBOL, f"symbol {request.symbol} is not traded here"
-        if not 0 < request.qty_e8 <= QTY_E8_MAX or request.qty_e8 % instrument.lot_e8:
-            text = f"OrderQty {qty_text(request.qty_e8)} is not a positive multiple of "
-            return OrdRejReason.INCORRECT_QUANTITY, text + qty_text(instrument.lot_e8)
-        if not 0 < request.price_e8 <= PRICE_E8_MAX or request.price_e8 % instrument.tick_e8:
-            text = f"Price {price_text(request.price_e8)} is not a positive multiple of "
-            return OrdRejReason.OTHER, text + price_text(instrument.tick_e8)
-        if self._open_count >= OPEN_ORDERS_MAX:
-            return OrdRejReason.ORDER_EXCEEDS_LIMIT, f"{OPEN_ORDERS_MAX} orders are open here; cancel some"
-        return 0, ""
+            return checks.Refusal(OrdRejReason.DUPLICATE_ORDER, text)
+        wrong = checks.shape(request, self._instruments.get(request.symbol))
+        if wrong is None:
+            wrong = checks.phase(request, self.floor.books[request.symbol].phase)
+        if wrong is None and self.registry.is_full:
+            text = f"{self.registry.capacity} orders are open here; cancel some"
+            return checks.Refusal(OrdRejReason.ORDER_EXCEEDS_LIMIT, text)
+        return wrong
 
-    def _add(self, order: Order) -> None:
-        self._remember(order.owner, order.cl_ord_id, order)
-        self._open.setdefault(order.owner, OrderedDict())[order.order_id] = order
-        self._open_count += 1
+    def _replace_objection(self, order: Order, wanted: NewOrder) -> str:
+        """Why an open order can't become what is wanted; "" when it can."""
+        for name, old, new in (
+            ("Symbol (55)", order.symbol, wanted.symbol),
+            ("Side (54)", order.side.name, wanted.side.name),
+            ("OrdType (40)", order.ord_type.name, wanted.ord_type.name),
+        ):
+            if old != new:
+                return f"{name} is {old} and can't be changed; cancel the order and send another"
+        if wanted.qty_e8 <= order.cum_qty_e8:
+            return "OrderQty (38) is not more than what has traded; cancel the order instead"
+        if wanted.tif in IMMEDIATE:
+            return "TimeInForce (59) of a resting order is 0 (day) or 1 (good till cancel)"
+        wrong = checks.shape(wanted, self._instruments[order.symbol])
+        if wrong is None:
+            wrong = checks.phase(wanted, self.floor.books[order.symbol].phase)
+        return wrong.text if wrong is not None else ""
 
-    def _remember(self, owner: str, cl_ord_id: str, order: Order | None) -> None:
-        self._known[owner, cl_ord_id] = order
-        # Ids of open orders are kept, so two are looked at for each that comes: in the end the bound is
-        # reached.
-        for _ in range(2):
-            if len(self._known) <= KNOWN_IDS_MAX:
-                return
-            key, oldest = self._known.popitem(last=False)
-            if oldest is not None and oldest.is_open:
-                self._known[key] = oldest
-
-    def _rest(self, order: Order) -> None:
-        self._arrivals += 1
-        order.arrival = self._arrivals
-        insort(self._resting.setdefault((order.symbol, order.side), []), (*_priority(order), order))
-
-    def _close(self, order: Order) -> None:
-        """An order is over: it leaves the open ones, and its queue when it rests."""
-        del self._open[order.owner][order.order_id]
-        self._open_count -= 1
-        if order.arrival:
-            resting = self._resting[order.symbol, order.side]
-            at = bisect_left(resting, _priority(order))
-            assert resting[at][2] is order
-            del resting[at]
-
-    def _match(self, order: Order, now_ns: int, *, fresh: bool) -> list[Answer]:
-        if not self._liquidity.is_market(order.symbol):
-            return []
-        fills = self._liquidity.take(
-            order.symbol, order.side, order.price_e8, order.leaves_qty_e8, fresh=fresh
-        )
-        return [self._fill(order, fill, now_ns) for fill in fills]
-
-    def _fill(self, order: Order, fill: Fill, now_ns: int) -> Report:
-        assert 0 < fill.qty_e8 <= order.leaves_qty_e8
-        better = (
-            fill.price_e8 <= order.price_e8 if order.side is Side.BUY else fill.price_e8 >= order.price_e8
-        )
-        assert better, f"fill of {order.order_id} at {fill.price_e8}, its limit is {order.price_e8}"
-        order.cum_qty_e8 += fill.qty_e8
-        order.cum_notional_e16 += fill.qty_e8 * fill.price_e8
-        order.status = OrdStatus.PARTIALLY_FILLED if order.leaves_qty_e8 else OrdStatus.FILLED
-        return self._report(order, ExecType.TRADE, now_ns, fill=fill)
-
-    def _end(
-        self, order: Order, status: OrdStatus, now_ns: int, *, cl_ord_id: str = "", text: str = ""
-    ) -> Report:
-        exec_type = ExecType.CANCELED if status is OrdStatus.CANCELED else ExecType.EXPIRED
-        order.status = status
-        self._close(order)
-        return self._report(order, exec_type, now_ns, cl_ord_id=cl_ord_id, text=text)
-
-    def _report(
-        self,
-        order: Order,
-        exec_type: ExecType,
-        now_ns: int,
-        *,
-        fill: Fill | None = None,
-        cl_ord_id: str = "",
-        reject_reason: int = 0,
-        text: str = "",
-    ) -> Report:
-        index = fill.recording_index if fill else self._index(order.symbol)
-        return Report(
-            owner=order.owner,
-            order_id=order.order_id,
-            exec_id=self._number("E"),
-            cl_ord_id=cl_ord_id or order.cl_ord_id,
-            orig_cl_ord_id=order.cl_ord_id if cl_ord_id else "",
-            exec_type=exec_type,
-            status=order.status,
-            symbol=order.symbol,
-            side=order.side,
-            tif=order.tif,
-            qty_e8=order.qty_e8,
-            price_e8=order.price_e8,
-            last_qty_e8=fill.qty_e8 if fill else 0,
-            last_px_e8=fill.price_e8 if fill else 0,
-            cum_qty_e8=order.cum_qty_e8,
-            leaves_qty_e8=order.leaves_qty_e8 if order.is_open else 0,
-            avg_px_e8=order.avg_px_e8,
-            recording_index=index,
-            recorded_order_id=fill.recorded_order_id if fill else 0,
-            reject_reason=reject_reason,
-            text=text,
-            time_ns=now_ns,
-        )
-
-    def _index(self, symbol: str) -> int:
-        return self._liquidity.place(symbol) if symbol in self._instruments else 0
+    def _target(
+        self, request: CancelRequest, now_ns: int, *, is_replace: bool
+    ) -> tuple[Order | None, CancelReject | None]:
+        """The open order that a request is about, or why there is none."""
+        name = request.orig_cl_ord_id
+        if self.is_known(request.owner, request.cl_ord_id):
+            text = f"ClOrdID {request.cl_ord_id} was used before; give each request its own"
+            reason = CxlRejReason.DUPLICATE_CL_ORD_ID
+            return None, _cancel_reject(request, None, reason, text, now_ns, is_replace=is_replace)
+        order = self.registry.find(request.owner, name)
+        self.registry.remember(request.owner, request.cl_ord_id, order)
+        if order is None:
+            reason, text = CxlRejReason.UNKNOWN_ORDER, f"order {name} is not known here"
+        elif not order.is_open:
+            reason = CxlRejReason.TOO_LATE_TO_CANCEL
+            text = f"order {name} is already {order.status.name.lower()}"
+        else:
+            return order, None
+        return None, _cancel_reject(request, order, reason, text, now_ns, is_replace=is_replace)
 
 
-def _priority(order: Order) -> tuple[int, int]:
-    """What resting orders of a side are sorted by: the better price, then the earlier arrival."""
-    return (-order.price_e8 if order.side is Side.BUY else order.price_e8, order.arrival)
+def change(order: Order, wanted: NewOrder, take_out: Callable[[Order], None]) -> bool:
+    """Makes `order`, which `take_out` takes out of its queue, what is wanted. Whether it keeps its place
+    there. A stop order whose stop is another is in its queue by that, so by the same rule."""
+    keeps = keeps_place(order, wanted.qty_e8, wanted.price_e8) and wanted.stop_px_e8 == order.stop_px_e8
+    take_out(order)
+    order.cl_ord_id, order.qty_e8 = wanted.cl_ord_id, wanted.qty_e8
+    order.price_e8, order.stop_px_e8, order.tif = wanted.price_e8, wanted.stop_px_e8, wanted.tif
+    if order.cum_qty_e8:
+        order.status = OrdStatus.PARTIALLY_FILLED
+    return keeps
 
 
 def _cancel_reject(
-    request: CancelRequest, order: Order | None, reason: int, text: str, now_ns: int
+    request: CancelRequest,
+    order: Order | None,
+    reason: int,
+    text: str,
+    now_ns: int,
+    *,
+    is_replace: bool,
 ) -> CancelReject:
     return CancelReject(
         owner=request.owner,
@@ -334,4 +297,5 @@ def _cancel_reject(
         reason=reason,
         text=text,
         time_ns=now_ns,
+        is_replace=is_replace,
     )

@@ -51,10 +51,22 @@ class Liquidity(Protocol):
         ...
 
     def take(
-        self, symbol: str, side: Side, limit_e8: int, qty_e8: int, *, fresh: bool = False
+        self,
+        symbol: str,
+        side: Side,
+        limit_e8: int,
+        qty_e8: int,
+        *,
+        fresh: bool = False,
+        until: int | None = None,
     ) -> Iterable[Fill]:
         """Uses up to `qty_e8` at `limit_e8` or better, the best first. `fresh`: only what has come since the
-        last look, which is all there can be for an order that has looked before."""
+        last look, which is all there can be for an order that has looked before. `until`: only what stands
+        before an order that has its place since then."""
+        ...
+
+    def available(self, symbol: str, side: Side, limit_e8: int, qty_e8: int) -> int:
+        """How much of `qty_e8` `take` would give."""
         ...
 
     def looked(self, symbol: str) -> None:
@@ -136,19 +148,65 @@ class Quotes:
         return is_within(side, shown.ask_e8 if side is Side.BUY else shown.bid_e8, limit_e8)
 
     def take(
-        self, symbol: str, side: Side, limit_e8: int, qty_e8: int, *, fresh: bool = False
+        self,
+        symbol: str,
+        side: Side,
+        limit_e8: int,
+        qty_e8: int,
+        *,
+        fresh: bool = False,
+        until: int | None = None,
     ) -> Iterable[Fill]:
-        del fresh  # one price a side: there is nothing to pass over
+        # One price a side: there is nothing to pass over. What is displayed stands before members' orders at
+        # the same price, for quotes don't tell since when.
+        del fresh, until
+        got = self.available(symbol, side, limit_e8, qty_e8)
+        if got == 0:
+            return ()
         shown = self._shown[symbol]
         price_e8 = shown.ask_e8 if side is Side.BUY else shown.bid_e8
-        got = min(qty_e8, shown.ask_left_e8 if side is Side.BUY else shown.bid_left_e8)
-        if got == 0 or not is_within(side, price_e8, limit_e8):
-            return ()
         if side is Side.BUY:
             shown.ask_left_e8 -= got
         else:
             shown.bid_left_e8 -= got
         return (Fill(price_e8, got, shown.index),)
 
+    def available(self, symbol: str, side: Side, limit_e8: int, qty_e8: int) -> int:
+        shown = self._shown[symbol]
+        price_e8 = shown.ask_e8 if side is Side.BUY else shown.bid_e8
+        left_e8 = shown.ask_left_e8 if side is Side.BUY else shown.bid_left_e8
+        return min(qty_e8, left_e8) if is_within(side, price_e8, limit_e8) else 0
+
     def looked(self, symbol: str) -> None:
         """Quotes keep no list of what is fresh."""
+
+
+class NoMarket:
+    """Liquidity that is none: the members, a seeded flow among them, have only each other."""
+
+    def is_market(self, symbol: str) -> bool:
+        return False
+
+    def place(self, symbol: str) -> int:
+        return 0
+
+    def crosses(self, symbol: str, side: Side, limit_e8: int) -> bool:
+        return False
+
+    def take(
+        self,
+        symbol: str,
+        side: Side,
+        limit_e8: int,
+        qty_e8: int,
+        *,
+        fresh: bool = False,
+        until: int | None = None,
+    ) -> Iterable[Fill]:
+        return ()
+
+    def available(self, symbol: str, side: Side, limit_e8: int, qty_e8: int) -> int:
+        return 0
+
+    def looked(self, symbol: str) -> None:
+        """There is nothing to look at."""

@@ -1,105 +1,86 @@
-"""The exchange's requests and reports as FIX 4.4 messages, both ways.
+"""The exchange's answers as FIX 4.4 messages, both ways.
 
-Always holds: what `outgoing` writes, `report_of` reads back, field for field: the store of sent reports is
-the exchange's own memory. User-defined tags 20001 and 20002 say where in the recording a report was made and
-which recorded order a fill was with, so that anyone with the file can check it.
+Always holds: what `outgoing` writes, `answer_of` reads back, field for field: the store of sent answers is
+the exchange's own memory. User-defined tags say what FIX 4.4 has no field for: where in the recording a
+report was made and which recorded order a fill was with, so that anyone with the file can check it; the
+other side of a trade between members; and what a bust or correction undoes.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Final
 
-from core.records import ExecType, OrdStatus, OrdType, Side, TimeInForce
-from core.units import PRICE_SCALE, UnitError, price_e8, price_text, qty_e8, qty_text
+from core.records import OrdStatus, Side
+from core.units import PRICE_SCALE, price_text, qty_text
 from fix import timestamps
 from fix.codec import Message
 from fix.durable import Outgoing
-from fix.simulator.orders import Answer, CancelReject, CancelRequest, NewOrder, Report
-from fix.tags import MsgType, OrdRejReason, Tag
+from fix.simulator.orders import Answer, CancelReject, MassCancelReport, Report, StatusReport, TradeAck
+from fix.simulator.words import ExecType, OrdType, Phase, TimeInForce
+from fix.tags import MsgType, Tag
 
 RECORDING_INDEX: Final = 20001
 RECORDED_ORDER_ID: Final = 20002
+CONTRA_EXEC_ID: Final = 20003
+WAS_QTY: Final = 20004
+WAS_PX: Final = 20005
 
-# FIX sets no length; this is twice what any venue in use allows, and bounds what is kept of each id.
-CL_ORD_ID_CHARS_MAX: Final = 64
-# A cancel is asked for by an OrderCancelRequest (FIX 4.4, CxlRejResponseTo 434).
-TO_CANCEL_REQUEST: Final = "1"
+# CxlRejResponseTo (434): what was asked by an OrderCancelRequest, or an OrderCancelReplaceRequest.
+_RESPONSE_TO: Final = {False: "1", True: "2"}
+# ExecRestatementReason (378) of a stop order that is triggered: the standard's list has none for it.
+_OTHER_RESTATEMENT: Final = "99"
+# MassCancelResponse (531).
+_MASS_CANCEL_REJECTED: Final = "0"
 
-
-class Refused(ValueError):
-    """A message that no ExecutionReport can answer: its Text (58) for a BusinessMessageReject."""
-
-
-class Objection(ValueError):
-    """An order that can be read but not taken: OrdRejReason (103) and Text (58) for its ExecutionReport."""
-
-    def __init__(self, request: NewOrder, reason: OrdRejReason, text: str) -> None:
-        super().__init__(text)
-        self.request = request
-        self.reason = reason
-
-
-def new_order_of(message: Message, owner: str) -> NewOrder:
-    """Reads a NewOrderSingle (D). Raises MissingTag, Refused, or Objection."""
-    side = message.require(Tag.Side)
-    if side not in ("1", "2"):
-        raise Refused(f"Side (54) {side!r} is not traded here; send 1 (buy) or 2 (sell)")
-    cl_ord_id = _id_of(message, Tag.ClOrdID)
-    symbol = message.require(Tag.Symbol)
-    bare = NewOrder(owner, cl_ord_id, symbol, Side(ord(side)), TimeInForce.DAY, 0, 0)
-    ord_type = message.require(Tag.OrdType)
-    if ord_type != chr(OrdType.LIMIT):
-        text = f"OrdType (40) {ord_type!r} is not taken here; send 2 (limit)"
-        raise Objection(bare, OrdRejReason.UNSUPPORTED_ORDER_CHARACTERISTIC, text)
-    tif = message.get(Tag.TimeInForce) or chr(TimeInForce.DAY)
-    if tif not in ("0", "3"):
-        text = f"TimeInForce (59) {tif!r} is not taken here; send 0 (day) or 3 (immediate or cancel)"
-        raise Objection(bare, OrdRejReason.UNSUPPORTED_ORDER_CHARACTERISTIC, text)
-    try:
-        bare = bare._replace(qty_e8=qty_e8(message.require(Tag.OrderQty), "OrderQty (38)"))
-    except UnitError as error:
-        raise Objection(bare, OrdRejReason.INCORRECT_QUANTITY, str(error)) from None
-    try:
-        return bare._replace(
-            tif=TimeInForce(ord(tif)), price_e8=price_e8(message.require(Tag.Price), "Price (44)")
-        )
-    except UnitError as error:
-        raise Objection(bare, OrdRejReason.OTHER, str(error)) from None
-
-
-def cancel_of(message: Message, owner: str) -> CancelRequest:
-    """Reads an OrderCancelRequest (F). Raises MissingTag or Refused."""
-    return CancelRequest(owner, _id_of(message, Tag.ClOrdID), _id_of(message, Tag.OrigClOrdID))
-
-
-def _id_of(message: Message, tag: int) -> str:
-    text = message.require(tag)
-    if len(text) > CL_ORD_ID_CHARS_MAX:
-        raise Refused(f"tag {int(tag)} has {len(text)} characters; the most is {CL_ORD_ID_CHARS_MAX}")
-    return text
+_Fields = list[tuple[int, str]]
+_Read = Mapping[int, str]
 
 
 def outgoing(answer: Answer) -> Outgoing:
-    """The ExecutionReport (8) or OrderCancelReject (9) to be sent."""
-    return _cancel_reject(answer) if isinstance(answer, CancelReject) else _execution_report(answer)
+    """The message to be sent."""
+    match answer:
+        case Report():
+            return MsgType.ExecutionReport, _execution_report(answer)
+        case CancelReject():
+            return MsgType.OrderCancelReject, _cancel_reject(answer)
+        case MassCancelReport():
+            return MsgType.OrderMassCancelReport, _mass_cancel_report(answer)
+        case StatusReport():
+            return MsgType.SecurityStatus, _status(answer)
+        case TradeAck():
+            return MsgType.TradeCaptureReportAck, _trade_ack(answer)
 
 
-def _execution_report(report: Report) -> Outgoing:
-    fields = [(Tag.OrderID, report.order_id), (Tag.ClOrdID, report.cl_ord_id)]
+def answer_of(message: Message, owner: str) -> Answer | None:
+    """Reads back a message of ours as it was sent; None when it is no answer. Raises KeyError for one that is
+    not ours. A restart reads tens of thousands, so the fields are looked up by hash and not in order."""
+    reader = _READERS.get(message.type)
+    return reader(dict(message.fields), owner) if reader is not None else None
+
+
+def _execution_report(report: Report) -> _Fields:
+    is_undone = report.exec_type in (ExecType.TRADE_CORRECT, ExecType.TRADE_CANCEL)
+    fields: _Fields = [(Tag.OrderID, report.order_id), (Tag.ClOrdID, report.cl_ord_id)]
     if report.orig_cl_ord_id:
         fields.append((Tag.OrigClOrdID, report.orig_cl_ord_id))
+    fields.append((Tag.ExecID, report.exec_id))
+    if is_undone:
+        fields.append((Tag.ExecRefID, report.exec_ref_id))
     fields += [
-        (Tag.ExecID, report.exec_id),
         (Tag.ExecType, chr(report.exec_type)),
         (Tag.OrdStatus, chr(report.status)),
         (Tag.Symbol, report.symbol),
         (Tag.Side, chr(report.side)),
         (Tag.OrderQty, qty_text(report.qty_e8)),
-        (Tag.OrdType, chr(OrdType.LIMIT)),
-        (Tag.Price, price_text(report.price_e8)),
-        (Tag.TimeInForce, chr(report.tif)),
+        (Tag.OrdType, chr(report.ord_type)),
     ]
-    if report.exec_type is ExecType.TRADE:
+    if report.price_e8 or report.ord_type is OrdType.LIMIT:
+        fields.append((Tag.Price, price_text(report.price_e8)))
+    if report.stop_px_e8:
+        fields.append((Tag.StopPx, price_text(report.stop_px_e8)))
+    fields.append((Tag.TimeInForce, chr(report.tif)))
+    if report.last_qty_e8:
         fields += [(Tag.LastQty, qty_text(report.last_qty_e8)), (Tag.LastPx, price_text(report.last_px_e8))]
     fields += [
         (Tag.LeavesQty, qty_text(report.leaves_qty_e8)),
@@ -108,50 +89,24 @@ def _execution_report(report: Report) -> Outgoing:
     ]
     if report.exec_type is ExecType.REJECTED:
         fields.append((Tag.OrdRejReason, str(int(report.reject_reason))))
+    if report.exec_type is ExecType.RESTATED:
+        fields.append((Tag.ExecRestatementReason, _OTHER_RESTATEMENT))
     if report.text:
         fields.append((Tag.Text, report.text))
-    extra = [(int(tag), value) for tag, value in fields]
-    extra += [(int(Tag.TransactTime), timestamps.format_ns(report.time_ns))]
-    extra += [(RECORDING_INDEX, str(report.recording_index))]
+    fields += [
+        (Tag.TransactTime, timestamps.format_ns(report.time_ns)),
+        (RECORDING_INDEX, str(report.recording_index)),
+    ]
     if report.recorded_order_id:
-        extra.append((RECORDED_ORDER_ID, str(report.recorded_order_id)))
-    return (MsgType.ExecutionReport, extra)
+        fields.append((RECORDED_ORDER_ID, str(report.recorded_order_id)))
+    if report.contra_exec_id:
+        fields.append((CONTRA_EXEC_ID, report.contra_exec_id))
+    if is_undone:
+        fields += [(WAS_QTY, qty_text(report.was_qty_e8)), (WAS_PX, price_text(report.was_px_e8))]
+    return fields
 
 
-def _cancel_reject(reject: CancelReject) -> Outgoing:
-    return (
-        MsgType.OrderCancelReject,
-        [
-            (Tag.OrderID, reject.order_id),
-            (Tag.ClOrdID, reject.cl_ord_id),
-            (Tag.OrigClOrdID, reject.orig_cl_ord_id),
-            (Tag.OrdStatus, chr(reject.status)),
-            (Tag.CxlRejResponseTo, TO_CANCEL_REQUEST),
-            (Tag.CxlRejReason, str(int(reject.reason))),
-            (Tag.Text, reject.text),
-            (Tag.TransactTime, timestamps.format_ns(reject.time_ns)),
-        ],
-    )
-
-
-def report_of(message: Message, owner: str) -> Answer | None:
-    """Reads back a message of ours as it was sent; None when it is neither of the two. Raises KeyError for
-    one that is not ours. A restart reads tens of thousands, so the fields are looked up by hash and not in
-    order."""
-    if message.type not in (MsgType.ExecutionReport, MsgType.OrderCancelReject):
-        return None
-    fields = dict(message.fields)
-    if message.type == MsgType.OrderCancelReject:
-        return CancelReject(
-            owner=owner,
-            order_id=fields[Tag.OrderID],
-            cl_ord_id=fields[Tag.ClOrdID],
-            orig_cl_ord_id=fields[Tag.OrigClOrdID],
-            status=OrdStatus(ord(fields[Tag.OrdStatus])),
-            reason=int(fields[Tag.CxlRejReason]),
-            text=fields[Tag.Text],
-            time_ns=timestamps.parse_ns(fields[Tag.TransactTime]),
-        )
+def _report_of(fields: _Read, owner: str) -> Report:
     return Report(
         owner=owner,
         order_id=fields[Tag.OrderID],
@@ -164,7 +119,7 @@ def report_of(message: Message, owner: str) -> Answer | None:
         side=Side(ord(fields[Tag.Side])),
         tif=TimeInForce(ord(fields[Tag.TimeInForce])),
         qty_e8=_e8(fields[Tag.OrderQty]),
-        price_e8=_e8(fields[Tag.Price]),
+        price_e8=_e8(fields.get(Tag.Price, "0")),
         last_qty_e8=_e8(fields.get(Tag.LastQty, "0")),
         last_px_e8=_e8(fields.get(Tag.LastPx, "0")),
         cum_qty_e8=_e8(fields[Tag.CumQty]),
@@ -175,7 +130,134 @@ def report_of(message: Message, owner: str) -> Answer | None:
         reject_reason=int(fields.get(Tag.OrdRejReason, "0")),
         text=fields.get(Tag.Text, ""),
         time_ns=timestamps.parse_ns(fields[Tag.TransactTime]),
+        ord_type=OrdType(ord(fields[Tag.OrdType])),
+        stop_px_e8=_e8(fields.get(Tag.StopPx, "0")),
+        contra_exec_id=fields.get(CONTRA_EXEC_ID, ""),
+        exec_ref_id=fields.get(Tag.ExecRefID, ""),
+        was_qty_e8=_e8(fields.get(WAS_QTY, "0")),
+        was_px_e8=_e8(fields.get(WAS_PX, "0")),
     )
+
+
+def _cancel_reject(reject: CancelReject) -> _Fields:
+    return [
+        (Tag.OrderID, reject.order_id),
+        (Tag.ClOrdID, reject.cl_ord_id),
+        (Tag.OrigClOrdID, reject.orig_cl_ord_id),
+        (Tag.OrdStatus, chr(reject.status)),
+        (Tag.CxlRejResponseTo, _RESPONSE_TO[reject.is_replace]),
+        (Tag.CxlRejReason, str(int(reject.reason))),
+        (Tag.Text, reject.text),
+        (Tag.TransactTime, timestamps.format_ns(reject.time_ns)),
+    ]
+
+
+def _cancel_reject_of(fields: _Read, owner: str) -> CancelReject:
+    return CancelReject(
+        owner=owner,
+        order_id=fields[Tag.OrderID],
+        cl_ord_id=fields[Tag.ClOrdID],
+        orig_cl_ord_id=fields[Tag.OrigClOrdID],
+        status=OrdStatus(ord(fields[Tag.OrdStatus])),
+        reason=int(fields[Tag.CxlRejReason]),
+        text=fields[Tag.Text],
+        time_ns=timestamps.parse_ns(fields[Tag.TransactTime]),
+        is_replace=fields[Tag.CxlRejResponseTo] == _RESPONSE_TO[True],
+    )
+
+
+def _mass_cancel_report(report: MassCancelReport) -> _Fields:
+    kind = "1" if report.symbol else "7"
+    fields: _Fields = [
+        (Tag.ClOrdID, report.cl_ord_id),
+        (Tag.OrderID, report.order_id),
+        (Tag.MassCancelRequestType, kind),
+        (Tag.MassCancelResponse, kind if report.reason < 0 else _MASS_CANCEL_REJECTED),
+    ]
+    if report.reason >= 0:
+        fields.append((Tag.MassCancelRejectReason, str(report.reason)))
+    fields.append((Tag.TotalAffectedOrders, str(report.affected)))
+    if report.symbol:
+        fields.append((Tag.Symbol, report.symbol))
+    fields.append((Tag.TransactTime, timestamps.format_ns(report.time_ns)))
+    if report.text:
+        fields.append((Tag.Text, report.text))
+    return fields
+
+
+def _mass_cancel_report_of(fields: _Read, owner: str) -> MassCancelReport:
+    return MassCancelReport(
+        owner=owner,
+        order_id=fields[Tag.OrderID],
+        cl_ord_id=fields[Tag.ClOrdID],
+        symbol=fields.get(Tag.Symbol, ""),
+        affected=int(fields[Tag.TotalAffectedOrders]),
+        reason=int(fields.get(Tag.MassCancelRejectReason, "-1")),
+        text=fields.get(Tag.Text, ""),
+        time_ns=timestamps.parse_ns(fields[Tag.TransactTime]),
+    )
+
+
+def _status(report: StatusReport) -> _Fields:
+    fields: _Fields = [
+        (Tag.SecurityStatusReqID, report.request_id),
+        (Tag.Symbol, report.symbol),
+        (Tag.SecurityTradingStatus, str(int(report.phase))),
+    ]
+    if report.last_px_e8:
+        fields.append((Tag.LastPx, price_text(report.last_px_e8)))
+    fields.append((Tag.TransactTime, timestamps.format_ns(report.time_ns)))
+    if report.text:
+        fields.append((Tag.Text, report.text))
+    return fields
+
+
+def _status_of(fields: _Read, owner: str) -> StatusReport:
+    return StatusReport(
+        owner=owner,
+        request_id=fields[Tag.SecurityStatusReqID],
+        symbol=fields[Tag.Symbol],
+        phase=Phase(int(fields[Tag.SecurityTradingStatus])),
+        last_px_e8=_e8(fields.get(Tag.LastPx, "0")),
+        text=fields.get(Tag.Text, ""),
+        time_ns=timestamps.parse_ns(fields[Tag.TransactTime]),
+    )
+
+
+def _trade_ack(ack: TradeAck) -> _Fields:
+    """TrdRptStatus (939) 0: done, 1: refused, with TradeReportRejectReason (751) 99, other."""
+    fields: _Fields = [
+        (Tag.TradeReportID, ack.request_id),
+        (Tag.ExecType, chr(ack.exec_type)),
+        (Tag.ExecID, ack.exec_id),
+        (Tag.TrdRptStatus, "1" if ack.text else "0"),
+        (Tag.Symbol, ack.symbol),
+        (Tag.TransactTime, timestamps.format_ns(ack.time_ns)),
+    ]
+    if ack.text:
+        fields += [(Tag.TradeReportRejectReason, "99"), (Tag.Text, ack.text)]
+    return fields
+
+
+def _trade_ack_of(fields: _Read, owner: str) -> TradeAck:
+    return TradeAck(
+        owner=owner,
+        request_id=fields[Tag.TradeReportID],
+        exec_type=ExecType(ord(fields[Tag.ExecType])),
+        exec_id=fields[Tag.ExecID],
+        symbol=fields[Tag.Symbol],
+        text=fields.get(Tag.Text, ""),
+        time_ns=timestamps.parse_ns(fields[Tag.TransactTime]),
+    )
+
+
+_READERS: Final[dict[str, Callable[[_Read, str], Answer]]] = {
+    MsgType.ExecutionReport: _report_of,
+    MsgType.OrderCancelReject: _cancel_reject_of,
+    MsgType.OrderMassCancelReport: _mass_cancel_report_of,
+    MsgType.SecurityStatus: _status_of,
+    MsgType.TradeCaptureReportAck: _trade_ack_of,
+}
 
 
 def _e8(text: str) -> int:

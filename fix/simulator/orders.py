@@ -2,7 +2,7 @@
 prices are e8 integers, times ns.
 
 Always holds: qty = cum + leaves for an order that is open; a report carries the whole state of its order, so
-that the reports alone, in the order in which they were sent, make the exchange's orders again.
+that the reports alone, in the order of their ExecIDs, make the exchange's orders again.
 """
 
 from __future__ import annotations
@@ -10,7 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from core.records import ExecType, OrdStatus, Side, TimeInForce
+from core.records import OrdStatus, Side
+from core.units import PRICE_E8_MAX
+from fix.simulator.words import IMMEDIATE, LIMITED, STOPS, ExecType, OrdType, Phase, TimeInForce
 
 
 class Instrument(NamedTuple):
@@ -19,6 +21,8 @@ class Instrument(NamedTuple):
 
 
 class NewOrder(NamedTuple):
+    """`price_e8` 0: no limit; `stop_px_e8` 0: no stop."""
+
     owner: str  # the session it came from, by its CompID
     cl_ord_id: str
     symbol: str
@@ -26,6 +30,8 @@ class NewOrder(NamedTuple):
     tif: TimeInForce
     qty_e8: int
     price_e8: int
+    ord_type: OrdType = OrdType.LIMIT
+    stop_px_e8: int = 0
 
 
 class CancelRequest(NamedTuple):
@@ -34,11 +40,26 @@ class CancelRequest(NamedTuple):
     orig_cl_ord_id: str
 
 
+class ReplaceRequest(NamedTuple):
+    """`order` is what the order shall be: its quantity counts what has traded already."""
+
+    order: NewOrder
+    orig_cl_ord_id: str
+
+
+class MassCancelRequest(NamedTuple):
+    """`symbol` "": orders in every instrument."""
+
+    owner: str
+    cl_ord_id: str
+    symbol: str
+
+
 @dataclass(slots=True)
 class Order:
     """An order at the exchange. `place`: the recording index up to which recorded orders stand before it.
-    `first_seq`: MsgSeqNum of its first report, from which on the reports tell all about it. `arrival`: counts
-    the orders that came to rest; 0 for one that does not."""
+    `first_seq`: MsgSeqNum of its first report, from which on the reports tell all about it. `arrival`: the
+    number in the ExecID of the report that gave it its place in time."""
 
     owner: str
     cl_ord_id: str
@@ -48,6 +69,9 @@ class Order:
     tif: TimeInForce
     qty_e8: int
     price_e8: int
+    ord_type: OrdType = OrdType.LIMIT
+    stop_px_e8: int = 0
+    is_triggered: bool = False
     place: int = 0
     arrival: int = 0
     first_seq: int = 0
@@ -64,6 +88,32 @@ class Order:
         return self.status in (OrdStatus.NEW, OrdStatus.PARTIALLY_FILLED)
 
     @property
+    def waits(self) -> bool:
+        """A stop order whose price has not been reached."""
+        return self.ord_type in STOPS and not self.is_triggered
+
+    @property
+    def must_trade_now(self) -> bool:
+        """What it does not get at once, in continuous trading, is canceled."""
+        return self.tif in IMMEDIATE or self.ord_type not in LIMITED
+
+    @property
+    def limit_e8(self) -> int:
+        """The worst price it takes: for an order without a limit, one that no other can be worse than."""
+        if self.ord_type in LIMITED:
+            return self.price_e8
+        return PRICE_E8_MAX if self.side is Side.BUY else 0
+
+    def keeps_limit(self, price_e8: int) -> bool:
+        """Whether a trade at this price is no worse than the limit."""
+        return price_e8 <= self.limit_e8 if self.side is Side.BUY else price_e8 >= self.limit_e8
+
+    def trade(self, price_e8: int, qty_e8: int) -> None:
+        """Counts a trade; a negative quantity takes one back."""
+        self.cum_qty_e8 += qty_e8
+        self.cum_notional_e16 += qty_e8 * price_e8
+
+    @property
     def avg_px_e8(self) -> int:
         """Rounded half up; for people (AvgPx, 6)."""
         if self.cum_qty_e8 == 0:
@@ -73,8 +123,12 @@ class Order:
 
 class Report(NamedTuple):
     """An ExecutionReport. `cl_ord_id` is that of the request it answers, else the order's; `orig_cl_ord_id`
-    is set when that request was a cancel. `recorded_order_id` 0: the market is only quotes, or nothing was
-    traded."""
+    is set when that request was a cancel or a replace. `recorded_order_id` 0: the market is only quotes, or
+    nothing was traded with it.
+
+    `contra_exec_id`: the other member's report of the same trade, "" when the trade was with the market.
+    `exec_ref_id`: of a bust or correction, the ExecID it undoes; `was_qty_e8` and `was_px_e8` what that said.
+    """
 
     owner: str
     order_id: str
@@ -98,6 +152,17 @@ class Report(NamedTuple):
     reject_reason: int
     text: str
     time_ns: int
+    ord_type: OrdType = OrdType.LIMIT
+    stop_px_e8: int = 0
+    contra_exec_id: str = ""
+    exec_ref_id: str = ""
+    was_qty_e8: int = 0
+    was_px_e8: int = 0
+
+    @property
+    def number(self) -> int:
+        """Counts all that the exchange has reported: what a smaller number tells happened before."""
+        return int(self.exec_id[1:])
 
 
 class CancelReject(NamedTuple):
@@ -111,6 +176,44 @@ class CancelReject(NamedTuple):
     reason: int
     text: str
     time_ns: int
+    is_replace: bool = False
 
 
-Answer = Report | CancelReject
+class MassCancelReport(NamedTuple):
+    """An OrderMassCancelReport. `reason` -1: done; the canceled orders' own reports follow."""
+
+    owner: str
+    order_id: str
+    cl_ord_id: str
+    symbol: str
+    affected: int
+    reason: int
+    text: str
+    time_ns: int
+
+
+class StatusReport(NamedTuple):
+    """A SecurityStatus: the phase an instrument is in, and the last price, 0 for none."""
+
+    owner: str
+    request_id: str
+    symbol: str
+    phase: Phase
+    last_px_e8: int
+    text: str
+    time_ns: int
+
+
+class TradeAck(NamedTuple):
+    """A TradeCaptureReportAck: what became of a bust or a correction. `text` "": done."""
+
+    owner: str
+    request_id: str
+    exec_type: ExecType
+    exec_id: str
+    symbol: str
+    text: str
+    time_ns: int
+
+
+Answer = Report | CancelReject | MassCancelReport | StatusReport | TradeAck

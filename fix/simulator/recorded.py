@@ -173,7 +173,14 @@ class Recorded:
         return best != 0 and is_within(side, best, limit_e8)
 
     def take(
-        self, symbol: str, side: Side, limit_e8: int, qty_e8: int, *, fresh: bool = False
+        self,
+        symbol: str,
+        side: Side,
+        limit_e8: int,
+        qty_e8: int,
+        *,
+        fresh: bool = False,
+        until: int | None = None,
     ) -> Iterable[Fill]:
         market = self._markets[symbol]
         wanted = qty_e8 // QTY_SCALE
@@ -181,11 +188,23 @@ class Recorded:
         for price_e8, place in market.standing(_OTHER[side], fresh):
             if wanted == 0 or not is_within(side, price_e8, limit_e8):
                 break
+            if until is not None and place.queued_at > until:
+                continue
             lots = min(wanted, market.left(place))
             if lots > 0:
                 fills.append(market.use(price_e8, place, lots))
                 wanted -= lots
         return fills
+
+    def available(self, symbol: str, side: Side, limit_e8: int, qty_e8: int) -> int:
+        market = self._markets[symbol]
+        wanted = qty_e8 // QTY_SCALE
+        found = 0
+        for price_e8, place in market.standing(_OTHER[side], False):
+            if found >= wanted or not is_within(side, price_e8, limit_e8):
+                break
+            found += market.left(place)
+        return min(found, wanted) * QTY_SCALE
 
     def looked(self, symbol: str) -> None:
         self._markets[symbol].fresh = set()

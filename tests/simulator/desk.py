@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from itertools import count
 
-from core.records import ExecType, OrdStatus, Side, TimeInForce
+from core.records import OrdStatus, Side
 from core.units import price_e8, qty_e8
 from fix.simulator.exchange import Exchange
 from fix.simulator.orders import Answer, CancelReject, CancelRequest, Instrument, NewOrder, Report
+from fix.simulator.words import ExecType, TimeInForce
 
 OWNER = "TRADEWIND"
 NOW_NS = 1_700_000_000_000_000_000

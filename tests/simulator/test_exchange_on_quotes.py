@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from core.records import OrdStatus, Side
 from core.units import price_e8, qty_e8
-from fix.simulator import exchange as exchange_module
+from fix.simulator import registry as registry_module
 from fix.simulator.exchange import Exchange
 from fix.simulator.market import Quotes
 from fix.simulator.orders import Answer, CancelReject, CancelRequest, NewOrder
@@ -168,7 +168,7 @@ def test_a_second_order_with_the_same_id_is_rejected_and_the_first_lives(desk: D
 def test_when_there_is_no_room_an_order_is_rejected_and_a_cancel_makes_room(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(exchange_module, "OPEN_ORDERS_MAX", 2)
+    monkeypatch.setattr(registry_module, "OPEN_ORDERS_MAX", 2)
     for cl in ("A", "B"):
         desk.send(buy(10, "99.00", cl=cl))
     (answer,) = reports(desk.send(buy(10, "99.00")))
@@ -181,7 +181,7 @@ def test_when_there_is_no_room_an_order_is_rejected_and_a_cancel_makes_room(
 
 
 def test_known_ids_are_bounded_and_those_of_open_orders_stay(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(exchange_module, "KNOWN_IDS_MAX", 10)
+    monkeypatch.setattr(registry_module, "KNOWN_IDS_MAX", 10)
     desk = Desk()
     desk.send(buy(10, "99.00", cl="open"))
     for n in range(100):

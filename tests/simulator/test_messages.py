@@ -2,23 +2,15 @@ from __future__ import annotations
 
 import pytest
 
-from core.records import OrdStatus, Side, TimeInForce
+from core.records import OrdStatus, Side
 from core.units import price_e8, qty_e8
 from fix.codec import Message, MissingTag, encode, parse
 from fix.simulator.exchange import Exchange
 from fix.simulator.market import Quotes
-from fix.simulator.messages import (
-    CL_ORD_ID_CHARS_MAX,
-    RECORDED_ORDER_ID,
-    RECORDING_INDEX,
-    Objection,
-    Refused,
-    cancel_of,
-    new_order_of,
-    outgoing,
-    report_of,
-)
+from fix.simulator.messages import RECORDED_ORDER_ID, RECORDING_INDEX, answer_of, outgoing
 from fix.simulator.orders import Answer, CancelReject, NewOrder
+from fix.simulator.requests import CL_ORD_ID_CHARS_MAX, Objection, Refused, cancel_of, new_order_of
+from fix.simulator.words import TimeInForce
 from fix.tags import MsgType, OrdRejReason, Tag
 from tests.simulator.desk import IOC, NOW_NS, OWNER, SHARES, buy, cancel, reports, sell
 
@@ -55,7 +47,7 @@ def every_kind_of_answer() -> list[Answer]:
 
 @pytest.mark.parametrize("answer", every_kind_of_answer())
 def test_an_answer_reads_back_as_it_was_written(answer: Answer) -> None:
-    assert report_of(written(answer), OWNER) == answer
+    assert answer_of(written(answer), OWNER) == answer
 
 
 def test_an_execution_report_says_all_that_fix_asks_for() -> None:
@@ -105,8 +97,8 @@ def test_a_missing_tag_is_named(missing: str) -> None:
 @pytest.mark.parametrize(
     ("tag", "value", "reason"),
     [
-        ("OrdType", "1", OrdRejReason.UNSUPPORTED_ORDER_CHARACTERISTIC),
-        ("TimeInForce", "1", OrdRejReason.UNSUPPORTED_ORDER_CHARACTERISTIC),
+        ("OrdType", "P", OrdRejReason.UNSUPPORTED_ORDER_CHARACTERISTIC),
+        ("TimeInForce", "6", OrdRejReason.UNSUPPORTED_ORDER_CHARACTERISTIC),
         ("OrderQty", "ten", OrdRejReason.INCORRECT_QUANTITY),
         ("Price", "0.000000001", OrdRejReason.OTHER),
         ("Price", "NaN", OrdRejReason.OTHER),

@@ -16,20 +16,21 @@ from random import Random
 
 import pytest
 
-from core.records import ExecType, OrdStatus
+from core.records import OrdStatus
 from core.units import price_e8, qty_e8
-from fix.acceptor import Acceptor, only
+from fix.acceptor import only
 from fix.codec import Message, encode
 from fix.durable import DurableSession, Outgoing
 from fix.initiator import Initiator, Line
 from fix.profiles.profile import Host
 from fix.session import Role, SessionConfig
 from fix.simulator import application as application_module
-from fix.simulator.application import Simulator, restore
+from fix.simulator import venue as venue_module
 from fix.simulator.exchange import Exchange
 from fix.simulator.market import Quotes
-from fix.simulator.messages import report_of
+from fix.simulator.messages import answer_of
 from fix.simulator.orders import Answer, CancelReject, Report
+from fix.simulator.words import ExecType
 from fix.tags import MsgType, Tag
 from fix.timestamps import format_ns
 from tests.simulator.desk import NOW_NS, OWNER, SHARES, Auditor, reports
@@ -53,7 +54,7 @@ class Desk:
 
     def on_message(self, session: DurableSession, message: Message) -> list[Outgoing]:
         self.messages.append(message)
-        answer = report_of(message, OWNER)
+        answer = answer_of(message, OWNER)
         if answer is not None:
             self.answers.append(answer)
         return []
@@ -98,9 +99,10 @@ class Venue:
         self.folder = folder
         self.quotes = Quotes()
         self.exchange = Exchange(SHARES, self.quotes)
-        restore(self.exchange, folder)
-        self.simulator = Simulator(self.exchange, lambda owner: self.acceptor.session(owner), lambda: NOW_NS)
-        self.acceptor = Acceptor(folder, "SIMULATOR", self.simulator, only({OWNER}))
+        self.venue = venue_module.Venue(
+            self.exchange, folder, "SIMULATOR", only({OWNER}), clock=lambda: NOW_NS
+        )
+        self.simulator, self.acceptor = self.venue.simulator, self.venue.acceptor
         self.index = 0
 
     def quote(self, bid: str, ask: str, size: int) -> None:
@@ -113,7 +115,7 @@ class Venue:
         return await self.acceptor.listen("127.0.0.1", port)
 
     async def stop(self) -> None:
-        await self.acceptor.close()
+        await self.venue.close()
         self.running.cancel()
 
 

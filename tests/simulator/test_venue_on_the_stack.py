@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from fix.codec import parse
-from fix.simulator.messages import report_of
+from fix.simulator.messages import answer_of
 from fix.simulator.orders import Report
 from fix.store import Store
 from tests.conftest import MakeStack
@@ -70,7 +70,7 @@ class Trader:
 def reports_of(stack: Stack) -> list[Report]:
     """What the venue sent, from its own store, in the order of sending."""
     store = Store(stack.data_dir / "venue" / "TRADEWIND")
-    sent = [report_of(parse(stored.raw), "TRADEWIND") for stored in store.read(1, store.next_out - 1)]
+    sent = [answer_of(parse(stored.raw), "TRADEWIND") for stored in store.read(1, store.next_out - 1)]
     store.close()
     return [report for report in sent if isinstance(report, Report)]
 

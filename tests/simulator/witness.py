@@ -10,8 +10,9 @@ from typing import Any
 
 import databento_dbn as dbn
 
-from core.records import ExecType, Side
+from core.records import Side
 from fix.simulator.orders import Report
+from fix.simulator.words import ExecType
 
 
 class Witness:

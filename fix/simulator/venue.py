@@ -1,0 +1,51 @@
+"""The whole simulator in one piece: the exchange as its stores remember it, behind a FIX acceptor.
+
+venue = Venue(exchange, folder, "SIMULATOR", only({"TRADEWIND"}))
+await venue.acceptor.listen("127.0.0.1", port)
+await venue.acceptor.run()                  # until cancelled; then: await venue.close()
+
+venue.simulator.publish(exchange.moved("AAPL", now_ns))     # what the market does
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from fix.acceptor import Acceptor, Admit
+from fix.simulator.application import Simulator
+from fix.simulator.exchange import Exchange
+from fix.simulator.outbox import Outbox
+from fix.simulator.recovery import restore
+
+
+class Venue:
+    """`exchange` is new; `folder` has the sessions' stores and the outbox, and may be empty. Raises
+    StoreError."""
+
+    def __init__(
+        self,
+        exchange: Exchange,
+        folder: Path,
+        comp_id: str,
+        admit: Admit,
+        sync: bool = False,
+        clock: Callable[[], int] = time.time_ns,
+    ) -> None:
+        self.exchange = exchange
+        untold = restore(exchange, folder)
+        self._outbox = Outbox(folder, sync)
+        self.simulator = Simulator(
+            exchange, lambda owner: self.acceptor.session(owner), clock, self._outbox, self._fail
+        )
+        self.acceptor = Acceptor(folder, comp_id, self.simulator, admit, sync)
+        self.simulator.tell(untold)
+
+    async def close(self, text: str = "") -> None:
+        """Logs every session out and closes the stores."""
+        await self.acceptor.close(text)
+        self._outbox.close()
+
+    def _fail(self, error: BaseException) -> None:
+        self.acceptor.end_with(error)
