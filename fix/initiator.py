@@ -47,13 +47,12 @@ _NUMBERED_FILE: Final = "numbered-since"
 
 @dataclass(frozen=True)
 class Line:
-    """How one venue is reached, and when. `hosts` in the order of preference. `reset_on_logon`: each Logon
-    begins the numbers anew; `reset_each_session`: the first one of each session of the schedule does."""
+    """How one venue is reached, and when. `hosts` in the order of preference. `reset_each_session`: the first
+    Logon of each session of the schedule begins the numbers anew (141=Y)."""
 
     hosts: tuple[Host, ...]
     tls: ssl.SSLContext | None = None
     schedule: Schedule | None = None
-    reset_on_logon: bool = False
     reset_each_session: bool = False
     throttle: ThrottleRule | None = None
 
@@ -190,7 +189,7 @@ class Initiator:
         if is_new and self.session.next_out == self.session.next_in == 1:
             self._note_hours()
             is_new = False  # the numbers have not been used
-        self.session.connected(connection, reset=self._line.reset_on_logon or is_new)
+        self.session.connected(connection, reset=is_new)
         if is_new:
             self._note_hours()  # after the reset: a kill -9 in between resets once more, never once too little
 

@@ -99,6 +99,10 @@ def session_config(profile: Profile, sender: str, target: str, secrets: Secrets)
         sign=logon_signer(profile, sender, target, secrets),
         header_fields=profile.extra.header,
         time_digits=profile.time_digits,
+        appl_ver_id=profile.appl_version,
+        reset_on_logon=profile.reset.on_logon,
+        resends=profile.resend.supported,
+        resend_chunk=profile.resend.chunk_max,
     )
 
 
@@ -111,7 +115,6 @@ def line_to(profile: Profile, hosts: Sequence[Host], tls: TlsFiles) -> Line:
         hosts,
         connecting(tls) if profile.tls else None,
         profile.schedule,
-        profile.reset.on_logon,
         profile.reset.each_session,
         profile.throttle,
     )

@@ -21,8 +21,8 @@ TagNumber = Annotated[int, msgspec.Meta(ge=1, le=999_999_999)]
 Version = Literal["FIX.4.0", "FIX.4.1", "FIX.4.2", "FIX.4.3", "FIX.4.4", "FIXT.1.1"]
 # Digits of the fraction of a second in SendingTime, by what the profile calls it.
 TIME_DIGITS: Final = {"s": 0, "ms": 3, "us": 6, "ns": 9}
-# Tags of a Logon that the session writes itself (8 9 35 34 49 52 56 10 98 108 141): no profile may add them.
-_SESSIONS_OWN: Final = frozenset((8, 9, 10, 34, 35, 49, 52, 56, 98, 108, 141))
+# Tags of a Logon that the session writes itself: no profile may add them.
+_SESSIONS_OWN: Final = frozenset((8, 9, 10, 34, 35, 49, 52, 56, 98, 108, 141, 789, 1137))
 
 
 class ProfileError(ValueError):
@@ -118,8 +118,8 @@ class ExtraTags(_Part, frozen=True):
 
 class Resend(_Part, frozen=True):
     """`chunk_max`: most messages that one ResendRequest may ask for, 0 without a limit. `on_gap`, what we do
-    when messages of the venue are missing: "request" them, or "reset" (log out and on with 141=Y) where it
-    keeps none."""
+    when messages of the venue are missing: "request" them, or "reset", which is to log out and on again with
+    both numbers at 1, where it keeps none (`supported` = false)."""
 
     supported: bool = True
     chunk_max: Annotated[int, msgspec.Meta(ge=0)] = 0
@@ -161,13 +161,9 @@ class Profile(_Part, frozen=True):
 
     @property
     def logon_fields(self) -> tuple[Field, ...]:
-        """Of every Logon, whoever sends it: the venue's own tags, its cancel-on-disconnect, 1137."""
+        """Of every Logon, whoever sends it: the venue's own tags, and its cancel-on-disconnect."""
         cod = self.cancel_on_disconnect
-        return (
-            *self.extra.logon,
-            *(((cod.tag, cod.value),) if cod.by == "logon" else ()),
-            *(((1137, self.appl_version),) if self.appl_version else ()),
-        )
+        return (*self.extra.logon, *(((cod.tag, cod.value),) if cod.by == "logon" else ()))
 
     def check_comp_ids(self, sender: str, target: str) -> None:
         """Raises ProfileError for CompIDs that this venue does not take."""
@@ -230,8 +226,12 @@ def _pace_problems(profile: Profile) -> list[str]:
         problems.append("versions is empty; name the BeginString that is spoken")
     elif (profile.versions[0] == "FIXT.1.1") != bool(profile.appl_version):
         problems.append("appl_version (1137) goes with FIXT.1.1, and FIXT.1.1 with appl_version")
-    if not profile.resend.supported and profile.resend.on_gap == "request":
-        problems.append("resend.supported is false: a gap can't be requested; set on_gap to 'reset'")
+    if profile.resend.supported != (profile.resend.on_gap == "request"):
+        problems.append(
+            "resend.on_gap is 'request' where resends are supported, and 'reset' where they are not"
+        )
+    if profile.resend.on_gap == "reset" and not profile.reset.on_logon:
+        problems.append("resend.on_gap 'reset' needs reset.on_logon: the next Logon begins the numbers anew")
     if profile.reset.each_session and profile.schedule is None:
         problems.append("reset.each_session needs a schedule, which says when a session begins")
     return problems

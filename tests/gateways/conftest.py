@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import socket
 import threading
 import time
@@ -73,9 +72,6 @@ class RunningShard:
     def stop(self) -> None:
         if self._shard is not None:
             self._shard.stop()
-            # Its process would have ended; hundreds of tests in one would run out of descriptors.
-            for descriptor in (*self._shard.writer.bell_fds, self._shard.wiring.bell_fd):
-                os.close(int(descriptor))
             self._shard = None
 
 
