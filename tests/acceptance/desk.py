@@ -138,15 +138,18 @@ class Trader:
 
 
 @contextmanager
-def frozen(stack: Stack, name: str) -> Iterator[None]:
-    """One process stands still within the block; it may be killed there."""
-    pid = int(stack.processes()[name]["pid"])
-    os.kill(pid, signal.SIGSTOP)
+def frozen(stack: Stack, *names: str) -> Iterator[None]:
+    """These processes stand still within the block; they may be killed there."""
+    found = stack.processes()
+    groups = [int(found[name]["pid"]) for name in names]
+    for group in groups:
+        os.killpg(group, signal.SIGSTOP)
     try:
         yield
     finally:
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGCONT)
+        for group in groups:
+            with suppress(ProcessLookupError):
+                os.killpg(group, signal.SIGCONT)
 
 
 class OrderFlow:

@@ -200,7 +200,18 @@ def test_everything_killed_while_orders_flow(stack: Stack, relay: Relay, trader:
     finish(stack, relay, trader)
 
 
-@pytest.mark.parametrize("name", ["venue", "fix", "gateway", "publisher", "portfolio", "notifications"])
+def test_trading_goes_on_while_postgres_and_nats_are_away(stack: Stack, relay: Relay, trader: Trader) -> None:
+    sent = list(trader.answers)
+    with frozen(stack, "postgres", "nats"), flowing(trader) as flow:
+        flow.wait_for_orders(MANY)
+    unheard = [status for name, status in trader.answers.items() if name not in sent and status in (0, 503)]
+    assert unheard == []
+    finish(stack, relay, trader)
+
+
+@pytest.mark.parametrize(
+    "name", ["venue", "fix", "gateway", "publisher", "portfolio", "notifications", "postgres", "nats"]
+)
 def test_a_process_killed_while_orders_flow_leaves_all_books_in_agreement(
     stack: Stack, relay: Relay, trader: Trader, name: str
 ) -> None:
