@@ -20,6 +20,7 @@ from core.events import Event, decode
 from core.records import (
     TICK,
     TICK_BYTES,
+    CommandKind,
     EventKind,
     ExecType,
     OrdStatus,
@@ -100,7 +101,7 @@ class Desk:
         pen[P_TIME] += 1_000_000
         command.raw[:] = np.frombuffer(raw, np.uint8)
         command.head[0]["flags"] = flags
-        if command.head[0]["kind"] == commands.CommandKind.NEW_ORDER:
+        if command.head[0]["kind"] == CommandKind.NEW_ORDER:
             row = command.order[0]
             row["bid_e8"], row["ask_e8"] = self.bid_e8, self.ask_e8
             row["quote_time_ns"] = pen[P_TIME] - self.quote_age_ms * 1_000_000

@@ -165,13 +165,13 @@ class Model:
             return Reject.VENUE_REJECTED
         if exec_type == ExecType.TRADE:
             return self._fill(order, qty, px)
-        allowed = {
+        allowed: dict[int, tuple[set[OrdStatus], OrdStatus]] = {
             ExecType.NEW: ({OrdStatus.PENDING_NEW}, OrdStatus.NEW),
             ExecType.REJECTED: ({OrdStatus.PENDING_NEW, OrdStatus.NEW}, OrdStatus.REJECTED),
             ExecType.CANCELED: (set(OrdStatus) - ENDED, OrdStatus.CANCELED),
             ExecType.EXPIRED: (set(OrdStatus) - ENDED, OrdStatus.EXPIRED),
         }
-        from_status, after = allowed.get(exec_type, (set(), OrdStatus.NEW))  # type: ignore[call-overload]
+        from_status, after = allowed.get(exec_type, (set(), OrdStatus.NEW))
         if order.status not in from_status:
             return Reject.REPORT_UNEXPECTED
         order.status = after

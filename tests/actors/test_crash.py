@@ -15,7 +15,7 @@ from actors.shard import Lane, Shard
 from actors.snapshot import state_hash
 from actors.tables import Capacity
 from core import commands
-from core.records import CommandKind, ExecType, OrdStatus
+from core.records import CommandKind, ExecType, OrdStatus, Source
 from shared_mem.log import KIND_CLOSING, LogReader, Reader
 from shared_mem.ring import Ring
 from tests.actors.desk import SEGMENT_BYTES, ShardDesk, account, deposit, instrument, order
@@ -41,8 +41,8 @@ class Doors:
         self.deposited = 0
         self._next = 1
 
-    def push(self, lane: Lane, make: object, name: int) -> bool:
-        if not self._rings[lane].try_push(make):  # type: ignore[arg-type]
+    def push(self, lane: Lane, raw: bytes, name: int) -> bool:
+        if not self._rings[lane].try_push(raw):
             return False
         self.pushed[lane].append(name)
         return True
@@ -59,7 +59,9 @@ class Doors:
         elif kind == 2:
             self.push(
                 Lane.CANCELS_GATEWAY,
-                commands.cancel(source=1, request_id=n, account=2, order_id=dice.randrange(1, 2 * n)),  # type: ignore[arg-type]
+                commands.cancel(
+                    source=Source.GATEWAY, request_id=n, account=2, order_id=dice.randrange(1, 2 * n)
+                ),
                 n,
             )
         else:

@@ -128,7 +128,7 @@ def a_snapshot(a_funded_account: Desk) -> Snapshot:
 
 def changed(snapshot: Snapshot, **values: object) -> Snapshot:
     fields = {name: getattr(snapshot, name) for name in Snapshot.__struct_fields__}
-    return Snapshot(**{**fields, **values})  # type: ignore[arg-type]
+    return Snapshot(**{**fields, **values})
 
 
 def test_a_snapshot_that_can_not_be_used_says_why(a_snapshot: Snapshot, tmp_path: Path) -> None:

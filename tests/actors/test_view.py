@@ -11,7 +11,7 @@ from actors.shard import Lane
 from actors.tables import R_ORDERS
 from actors.view import StateBusy, StateView, create_state, publish_state, state_path
 from core import commands
-from core.records import TICK, TICK_BYTES, AccountState, ExecType, OrdStatus, OrdType, Side, TickKind
+from core.records import TICK, TICK_BYTES, AccountState, ExecType, OrdStatus, OrdType, Side, Source, TickKind
 from core.units import cash_e6, qty_e8
 from shared_mem.broadcast import Broadcast
 from shared_mem.segment import LayoutMismatch, Segment, SegmentMissing
@@ -63,8 +63,9 @@ def test_an_order_is_found_by_its_id_and_by_its_name(a_shard: ShardDesk, a_view:
         ),
     )  # fmt: skip
     a_shard.push(
-        Lane.CANCELS_GATEWAY, commands.cancel(source=1, request_id=9, account=1, order_id=second.order_id)
-    )  # type: ignore[arg-type]
+        Lane.CANCELS_GATEWAY,
+        commands.cancel(source=Source.GATEWAY, request_id=9, account=1, order_id=second.order_id),
+    )
     a_shard.turn_until_quiet()
     view = a_view.order_by_client_id(1, "first")
     assert view is not None
@@ -97,7 +98,8 @@ def test_what_is_not_there_is_none(a_view: StateView) -> None:
     assert a_view.instrument_by_symbol("ACM") is a_view.instrument_by_symbol("ACMEX") is None
     assert a_view.order(0) is a_view.order(12345) is a_view.order_by_client_id(1, "none") is None
     assert a_view.position(1, 1) is a_view.position(7, 7) is None
-    assert a_view.positions(1) == a_view.positions(9) == a_view.orders(1) == a_view.orders(9) == []
+    assert a_view.positions(1) == a_view.positions(9) == []
+    assert a_view.orders(1) == a_view.orders(9) == []
 
 
 def test_a_view_shows_only_what_is_left_of_recycled_orders(a_shard: ShardDesk, a_view: StateView) -> None:

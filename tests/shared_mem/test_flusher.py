@@ -15,6 +15,10 @@ from shared_mem.log_writer import EXIT_DISK_FAILED, Flusher
 from tests.shared_mem.desk import SEGMENT_BYTES, Child, Died, LogDesk, everything, payloads
 
 
+def is_full(desk: LogDesk) -> bool:
+    return desk.flusher.disk_full
+
+
 def fail(code: int) -> object:
     def call(*_: object) -> None:
         raise OSError(code, os.strerror(code))
@@ -70,10 +74,10 @@ def test_no_room_for_a_segment_is_waited_for(
     with monkeypatch.context() as full:
         full.setattr(os, call, fail(errno.ENOSPC))
         assert a_log.flush() == 0
-    assert a_log.flusher.disk_full
+    assert is_full(a_log)
     assert a_log.tail.synced == 0
     assert a_log.flush() > 0
-    assert not a_log.flusher.disk_full
+    assert not is_full(a_log)
     assert a_log.tail.synced == a_log.tail.written
 
 
@@ -90,10 +94,16 @@ def test_one_file_is_synced_before_the_next_is_begun(a_log: LogDesk, monkeypatch
     def number_of(fd: int) -> int:
         return int(Path(os.readlink(f"/proc/self/fd/{fd}")).stem)
 
-    monkeypatch.setattr(
-        os, "pwrite", lambda fd, *rest: (calls.append(("pwrite", number_of(fd))), pwrite(fd, *rest))[1]
-    )
-    monkeypatch.setattr(os, "fdatasync", lambda fd: (calls.append(("sync", number_of(fd))), fdatasync(fd))[1])
+    def noted_pwrite(fd: int, data: memoryview, offset: int) -> int:
+        calls.append(("pwrite", number_of(fd)))
+        return pwrite(fd, data, offset)
+
+    def noted_sync(fd: int) -> None:
+        calls.append(("sync", number_of(fd)))
+        fdatasync(fd)
+
+    monkeypatch.setattr(os, "pwrite", noted_pwrite)
+    monkeypatch.setattr(os, "fdatasync", noted_sync)
     a_log.flush()
     assert calls == [("pwrite", 0), ("sync", 0), ("pwrite", 1), ("sync", 1)]
     assert a_log.tail.synced == a_log.tail.written
@@ -133,7 +143,7 @@ def test_a_full_disk_stops_the_flusher_and_room_lets_it_go_on(a_small_disk: Path
     filler.write_bytes(bytes(SEGMENT_BYTES))
     desk = LogDesk(a_small_disk, run_dir)
     written = 0
-    while not desk.flusher.disk_full:
+    while not is_full(desk):
         desk.write(b"%d" % written * 100)
         written += 1
         desk.flush()
@@ -142,7 +152,7 @@ def test_a_full_disk_stops_the_flusher_and_room_lets_it_go_on(a_small_disk: Path
     assert desk.flush() == 0
     filler.unlink()
     assert desk.flush() > 0
-    assert not desk.flusher.disk_full
+    assert not is_full(desk)
     assert payloads(everything(desk.reader(gate=Gate.SYNCED))) == [b"%d" % n * 100 for n in range(written)]
     desk.lose_memory()
     desk.open()

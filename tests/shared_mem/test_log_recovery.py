@@ -171,7 +171,12 @@ def test_what_recovery_counts_is_on_disk_first(
     """The flusher may have died between its write and its sync: then the page cache alone has the records."""
     synced: list[int] = []
     fsync = os.fsync
-    monkeypatch.setattr(os, "fsync", lambda fd: (synced.append(os.fstat(fd).st_ino), fsync(fd)))
+
+    def noted(fd: int) -> None:
+        synced.append(os.fstat(fd).st_ino)
+        fsync(fd)
+
+    monkeypatch.setattr(os, "fsync", noted)
     a_synced_log.lose_memory()
     a_synced_log.open()
     assert a_synced_log.file().stat().st_ino in synced
