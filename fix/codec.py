@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Final
 
+from fix.data_fields import DATA_FIELDS
 from fix.tags import Tag
 
 SOH: Final = b"\x01"
@@ -23,9 +24,17 @@ SOH: Final = b"\x01"
 MESSAGE_BYTES_MAX: Final = 64 * 1024
 
 # "8=FIXT.1.1|9=65536|" and some room: with no BodyLength within so many bytes it is not a message.
-_HEAD_BYTES_MAX: Final = 40
+HEAD_BYTES_MAX: Final = 40
 _TRAILER_BYTES: Final = len(b"10=000\x01")
 _BEGIN: Final = b"8=FIX"
+
+TAG_MAX: Final = 2**31 - 1
+_TAG_DIGITS_MAX: Final = len(str(TAG_MAX))
+_LENGTH_DIGITS_MAX: Final = 9  # more than any message has
+# Password 554, NewPassword 925, their encrypted forms 1402 and 1404, and RawData 96, in which venues take signatures
+# and passwords: never shown in a log.
+SECRET_TAGS: Final = frozenset((96, 554, 925, 1402, 1404))
+HIDDEN: Final = "***"
 
 Field = tuple[int, str]
 
@@ -48,7 +57,7 @@ class MissingTag(ValueError):
 
 
 class EncodeError(ValueError):
-    """A field that has no form in tag=value: an empty value, or one with SOH in it."""
+    """A field that has no form in tag=value: an empty value, or one with SOH in it that is no data field."""
 
 
 class Message:
@@ -87,36 +96,72 @@ class Message:
         return self.get(Tag.PossDupFlag) == "Y"
 
     def __repr__(self) -> str:
-        return "|".join(f"{tag}={value}" for tag, value in self.fields)
+        """For logs: what is secret is not in it."""
+        return "|".join(f"{tag}={HIDDEN if tag in SECRET_TAGS else value}" for tag, value in self.fields)
 
 
 def parse(frame: bytes) -> Message:
-    """The message in one frame. Raises ParseError for a tag that is not a number or has no value."""
+    """The message in one frame. Raises ParseError for a field without a tag number, or without a value, and for a
+    data field that is not as long as the field before it says."""
     fields: list[Field] = []
-    for part in frame[:-1].split(SOH):
-        tag, equals, value = part.partition(b"=")
-        if not tag.isdigit() or tag.startswith(b"0"):
-            raise ParseError(f"{part[:40]!r} does not begin with a tag number and '='", _number(tag))
+    data_tag = length = 0
+    parts = iter(frame[:-1].decode("latin-1").split("\x01"))
+    for part in parts:
+        number, equals, value = part.partition("=")
+        tag = _TAGS.get(number) or _rare_tag(number, part)
+        if tag == data_tag:
+            value = _whole_data(tag, value, length, parts)
         if not value:
-            raise ParseError(f"tag {int(tag)} has no value", int(tag), empty_value=bool(equals))
-        fields.append((int(tag), value.decode("latin-1")))
+            raise ParseError(f"tag {tag} has no value", tag, empty_value=bool(equals))
+        fields.append((tag, value))
+        if tag in DATA_FIELDS and value.isascii() and value.isdigit() and len(value) <= _LENGTH_DIGITS_MAX:
+            data_tag, length = DATA_FIELDS[tag], int(value)
+        else:
+            data_tag = 0
     return Message(fields, frame)
 
 
-def _number(tag: bytes) -> int:
-    return int(tag) if tag.isdigit() and len(tag) < 10 else 0
+# Looked up, a tag's number costs a third of reading it.
+_TAGS: Final = {str(tag): tag for tag in range(1, 10_000)}
+
+
+def _rare_tag(number: str, part: str) -> int:
+    good = number.isascii() and number.isdigit() and len(number) <= _TAG_DIGITS_MAX
+    if not good or number.startswith("0") or int(number) > TAG_MAX:
+        tag = int(number) if good and int(number) <= TAG_MAX else 0
+        raise ParseError(f"{part[:40]!r} does not begin with a tag number and '='", tag)
+    return int(number)
+
+
+def _whole_data(tag: int, value: str, length: int, parts: Iterator[str]) -> str:
+    """A data field's value, put together again where it was split at the SOH in it."""
+    while len(value) < length and (more := next(parts, None)) is not None:
+        value = f"{value}\x01{more}"
+    if len(value) != length:
+        raise ParseError(f"tag {tag} is not the {length} bytes long that the field before it says", tag)
+    return value
 
 
 def encode(begin_string: str, fields: Iterable[tuple[int, str]]) -> bytes:
     """The frame of `fields`, which begin with MsgType (35): 8 and 9 are put before them, 10 after.
 
-    Raises EncodeError for an empty value or one with SOH in it; never sends half a message.
+    Raises EncodeError for an empty value, for one with SOH in it that is no data field behind its length field,
+    and for a data field of another length; never sends half a message.
     """
     parts = []
+    data_tag, length = 0, ""
     for tag, value in fields:
-        if not value or "\x01" in value:
-            raise EncodeError(f"tag {int(tag)}: value {value!r} is empty or contains SOH")
+        if tag == data_tag:
+            if str(len(value)) != length:
+                raise EncodeError(
+                    f"tag {int(tag)}: value of {len(value)} bytes; the field before says {length!r}"
+                )
+        elif "\x01" in value:
+            raise EncodeError(f"tag {int(tag)}: value {value!r} contains SOH")
+        if not value:
+            raise EncodeError(f"tag {int(tag)}: value is empty; leave the field out")
         parts.append(f"{int(tag)}={value}\x01")
+        data_tag, length = DATA_FIELDS.get(tag, 0), value
     try:
         body = "".join(parts).encode("latin-1")
     except UnicodeEncodeError as error:
@@ -180,7 +225,7 @@ class Framer:
             return
         # A beginning may be cut by the end of the read: keep as much of the tail as may be one.
         cut = SOH + _BEGIN
-        for kept in range(min(len(cut), len(self._buffer)) - 1, 0, -1):
+        for kept in range(min(len(cut) - 1, len(self._buffer)), 0, -1):
             if self._buffer.endswith(cut[:kept]):
                 del self._buffer[: len(self._buffer) - kept + 1]
                 return
@@ -190,10 +235,10 @@ class Framer:
         """Length of the frame at the buffer's start; None when it is not all there yet; negative when it is
         garbled: minus the length that it claims, or -1."""
         buffer = self._buffer
-        soh = buffer.find(SOH, 0, _HEAD_BYTES_MAX)
-        length_end = buffer.find(SOH, soh + 1, _HEAD_BYTES_MAX) if soh >= 0 else -1
+        soh = buffer.find(SOH, 0, HEAD_BYTES_MAX)
+        length_end = buffer.find(SOH, soh + 1, HEAD_BYTES_MAX) if soh >= 0 else -1
         if length_end < 0:
-            return None if len(buffer) < _HEAD_BYTES_MAX else -1
+            return None if len(buffer) < HEAD_BYTES_MAX else -1
         digits = bytes(buffer[soh + 3 : length_end])
         if buffer[soh + 1 : soh + 3] != b"9=" or not digits.isdigit() or int(digits) > MESSAGE_BYTES_MAX:
             return -1

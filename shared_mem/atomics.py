@@ -176,12 +176,41 @@ def _plain_store(kind: Any) -> Any:
     return store
 
 
+load_u8 = _plain_load(_I8)
 load_u16 = _plain_load(_I16)
 load_u32 = _plain_load(_I32)
 load_i64 = _plain_load(_I64)
+store_u8 = _plain_store(_I8)
 store_u16 = _plain_store(_I16)
 store_u32 = _plain_store(_I32)
 store_i64 = _plain_store(_I64)
+
+
+@intrinsic
+def match_64(typing_context: Any, address: Any, byte: Any) -> Any:
+    """Bit i is set where byte i of the 64 at `address` is `byte`: a few instructions where there are vectors."""
+
+    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        kind = ir.VectorType(_I8, 64)
+        loaded = builder.load(_pointer(builder, args[0], kind), align=1)
+        undefined = ir.Constant(kind, ir.Undefined)
+        one = builder.insert_element(undefined, builder.trunc(args[1], _I8), ir.Constant(_I32, 0))
+        every = builder.shuffle_vector(one, undefined, ir.Constant(ir.VectorType(_I32, 64), [0] * 64))
+        return builder.bitcast(builder.icmp_unsigned("==", loaded, every), _I64)
+
+    return types.int64(types.int64, types.int64), emit
+
+
+@intrinsic
+def trailing_zeros(typing_context: Any, word: Any) -> Any:
+    """How many low bits of `word` are 0; 64 for 0."""
+
+    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        kind = ir.FunctionType(_I64, [_I64, ir.IntType(1)])
+        function = builder.module.declare_intrinsic("llvm.cttz", (_I64,), kind)
+        return builder.call(function, [args[0], ir.Constant(ir.IntType(1), 0)])
+
+    return types.int64(types.int64), emit
 
 
 @intrinsic

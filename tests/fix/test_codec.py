@@ -8,13 +8,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fix.codec import MESSAGE_BYTES_MAX, EncodeError, Framer, MissingTag, ParseError, encode, parse
+from fix.data_fields import DATA_FIELDS
 from fix.tags import Tag
 from tests.fix.wire import fix
 
 LETTERS = st.characters(codec="latin-1", exclude_characters="\x01")
 VALUES = st.text(LETTERS, min_size=1, max_size=40)
-# Ours, and anybody's own; the rest has simplefix's data fields in it, whose length is a field of its own.
-TAGS = st.sampled_from([int(t) for t in Tag if t not in (8, 9, 10, 35)]) | st.integers(5_000, 2_000_000)
+# Ours, and anybody's own; without the data fields, whose length is a field of its own.
+TAGS = (
+    st.sampled_from([int(t) for t in Tag if t not in (8, 9, 10, 35)]) | st.integers(5_000, 2_000_000)
+).filter(lambda tag: tag not in DATA_FIELDS)
 BODIES = st.lists(st.tuples(TAGS, VALUES), max_size=20)
 
 
@@ -124,3 +127,39 @@ def test_a_missing_tag_is_named_with_the_type() -> None:
 
 def test_tags_beyond_16_bits_are_read() -> None:
     assert parse(fix("35=D|34=1|100010=x")).get(100010) == "x"
+
+
+def test_a_data_field_may_hold_soh() -> None:
+    fields = [(35, "A"), (95, "5"), (96, "a\x01b=\x01"), (98, "0")]
+    assert parse(encode("FIX.4.4", fields)).fields[2:-1] == fields
+
+
+@pytest.mark.parametrize("length", ["1", "3", "x", "02"])
+def test_a_data_field_of_another_length_than_it_says_is_not_sent(length: str) -> None:
+    with pytest.raises(EncodeError):
+        encode("FIX.4.4", [(35, "A"), (95, length), (96, "ab")])
+
+
+@pytest.mark.parametrize("length", ["1", "3", "999999999"])
+def test_a_data_field_of_another_length_than_it_says_is_not_read(length: str) -> None:
+    with pytest.raises(ParseError) as refused:
+        parse(f"8=FIX.4.4\x0135=A\x0195={length}\x0196=ab\x0198=0\x01".encode())
+    assert refused.value.tag == 96
+
+
+def test_a_message_in_a_log_says_no_secret() -> None:
+    assert "swordfish" not in repr(parse(fix("35=A|553=me|554=swordfish|925=swordfish|95=9|96=swordfish")))
+
+
+def test_a_tag_of_thousands_of_digits_is_no_tag() -> None:
+    with pytest.raises(ParseError):
+        parse(b"8=FIX.4.4\x0135=0\x01" + b"1" * 5000 + b"=x\x01")
+
+
+def test_a_beginning_that_is_cut_right_behind_soh_is_kept() -> None:
+    message = fix("35=0|34=1")
+    framer = Framer()
+    framer.feed(b"\x018=")
+    assert framer.next_frame() is None
+    framer.feed(message[2:])
+    assert list(framer) == [message]
