@@ -114,6 +114,7 @@ FITS: Final[dict[str, Fits]] = {
     "CHAR": _is_char,
     "BOOLEAN": _is_boolean,
     "UTCTIMESTAMP": _is_utc_timestamp,
+    "TIME": _is_utc_timestamp,
     "UTCTIMEONLY": _is_time,
     "UTCDATE": _is_date,
     "UTCDATEONLY": _is_date,
@@ -125,6 +126,8 @@ FITS: Final[dict[str, Fits]] = {
     "TZTIMESTAMP": _is_zoned_timestamp,
     "COUNTRY": _is_country,
 }
+# In FIX 4.0 and 4.1 a CHAR is a text of any length.
+FITS_BEFORE_4_2: Final[dict[str, Fits]] = {name: fits for name, fits in FITS.items() if name != "CHAR"}
 
 # Values of these are lists, with a space between: each word of one must be among the field's values.
 LISTS: Final = frozenset(("MULTIPLEVALUESTRING", "MULTIPLESTRINGVALUE", "MULTIPLECHARVALUE"))

@@ -172,7 +172,7 @@ class Echo:
         if message.type == MsgType.Reject:
             return []
         if message.type not in ECHOED:
-            return [_unsupported(message, VERSIONS[self._version_of(session.key.target)][1])]
+            return [_unsupported(message, self._version_of(session.key.target))]
         if message.type == MsgType.NewOrderSingle and self._is_known(session, message):
             return []
         return [(message.type, _echo(message, load(VERSIONS[self._version_of(session.key.target)][2])))]
@@ -189,16 +189,21 @@ class Echo:
         return False
 
 
-def _unsupported(message: Message, appl_ver_id: str) -> Outgoing:
+def _unsupported(message: Message, version: str) -> Outgoing:
     back = [(there, value) for here, there in REVERSE_ROUTES.items() if (value := message.get(here))]
+    number = (Tag.RefSeqNum, message.require(Tag.MsgSeqNum))
+    if version in ("4.0", "4.1"):  # which have no BusinessMessageReject
+        return MsgType.Reject, [*back, number, (Tag.Text, "Unsupported message type")]
     fields: list[tuple[int, str]] = [
         *back,
-        (Tag.RefSeqNum, message.require(Tag.MsgSeqNum)),
+        number,
         (Tag.Text, "Unsupported Message Type"),
         (Tag.RefMsgType, message.type),
         (Tag.BusinessRejectReason, str(int(BusinessReason.UNSUPPORTED_MESSAGE_TYPE))),
     ]
-    if appl_ver_id:  # not a field of this message, but QuickFIX writes it, and its script 2r expects it
+    if appl_ver_id := VERSIONS[version][
+        1
+    ]:  # not a field of this message, but QuickFIX writes it, and its script 2r expects it
         fields.append((Tag.DefaultApplVerID, appl_ver_id))
     return MsgType.BusinessMessageReject, fields
 

@@ -243,8 +243,8 @@ class Session:
         message, violation = salvage(frame, error)
         if self.state is not State.ACTIVE or (message.get(Tag.MsgSeqNum) or "") != str(self.next_in):
             return  # as garbled: the gap it leaves is asked for
-        self._reject(message, violation, now_ns)
         self.next_in += 1
+        self._reject(message, violation, now_ns)
 
     def _next_waiting(self) -> Message | None:
         """A message that is due and came before, while the gap below it was open."""
@@ -309,14 +309,17 @@ class Session:
             return
         if message.type == MsgType.ResendRequest:
             self._take_resend_request(message)
-        else:
-            self._validate(message)
-            if message.type == MsgType.TestRequest:
-                answer = [(Tag.TestReqID, message.require(Tag.TestReqID))]
-                self.send(MsgType.Heartbeat, answer, now_ns)
-            elif message.type != MsgType.Heartbeat:
-                self._events.append(Received(message))
+            self.next_in += 1
+            return
+        self._validate(message)
+        test = (
+            [(Tag.TestReqID, message.require(Tag.TestReqID))] if message.type == MsgType.TestRequest else []
+        )
         self.next_in += 1
+        if test:
+            self.send(MsgType.Heartbeat, test, now_ns)
+        elif message.type != MsgType.Heartbeat:
+            self._events.append(Received(message))
 
     def _validate(self, message: Message) -> None:
         if self.config.validator is not None:
@@ -439,8 +442,7 @@ class Session:
                 f"messages from {ask.begin} on are missing, and are not resent here", now_ns
             )
         elif ask is not None:
-            fields = [(Tag.BeginSeqNo, str(ask.begin)), (Tag.EndSeqNo, str(ask.end))]
-            self.send(MsgType.ResendRequest, fields, now_ns)
+            self.send(MsgType.ResendRequest, self._writer.ask_fields(ask), now_ns)
 
     def _take_resend_request(self, message: Message) -> None:
         self._validate(message)
@@ -489,9 +491,9 @@ class Session:
         if self.state in LOGGING_ON:
             self._fail(f"Logon with a fault: {violation}, tag {violation.tag}", now_ns)
             return
-        self._reject(message, violation, now_ns)
         if message.seq == self.next_in and not is_reset(message):
             self.next_in += 1
+        self._reject(message, violation, now_ns)
         if violation.fatal:
             self.logout("", now_ns)
 

@@ -46,7 +46,10 @@ class _Open:
 
 
 class Gap:
-    """At most one gap, and the messages above it. `chunk`: ask for so many messages at a time; 0: for all."""
+    """At most one gap, and the messages above it. `chunk`: ask for so many messages at a time; 0: for all.
+
+    The last piece, as the whole, is asked for without an end.
+    """
 
     def __init__(self, chunk: int = 0) -> None:
         self._chunk = chunk
@@ -111,6 +114,7 @@ class Gap:
         return None
 
     def _ask(self, begin: int, end: int, asked: int, now_ns: int) -> Ask:
-        asked_to = min(end, begin + self._chunk - 1) if self._chunk else 0
+        last_of_piece = begin + self._chunk - 1
+        asked_to = last_of_piece if self._chunk and last_of_piece < end else 0
         self._open = _Open(end, asked_to, asked, begin, now_ns)
         return Ask(begin, asked_to)

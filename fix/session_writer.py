@@ -13,6 +13,7 @@ from fix import timestamps
 from fix.codec import Field, Message, encode, parse
 from fix.session_config import SessionConfig
 from fix.session_events import Stored
+from fix.session_gap import Ask
 from fix.tags import (
     APPLICATION_HEADER_TAGS,
     HEADER_TAGS,
@@ -23,8 +24,9 @@ from fix.tags import (
 )
 from fix.violation import Violation
 
-# Their SendingTime has no fraction of a second.
-_WHOLE_SECONDS: Final = ("FIX.4.0", "FIX.4.1")
+# Their SendingTime has no fraction of a second, and "all and after" is a number that no session gets to.
+_BEFORE_4_2: Final = ("FIX.4.0", "FIX.4.1")
+_NO_END_BEFORE_4_2: Final = 999_999
 
 
 class Writer:
@@ -36,8 +38,9 @@ class Writer:
         self._target = config.target
         self._header_fields = config.header_fields
         self._own_tags = HEADER_TAGS | {tag for tag, _ in config.header_fields}
-        self._time_digits = 0 if config.begin_string in _WHOLE_SECONDS else config.time_digits
+        self._time_digits = 0 if config.begin_string in _BEFORE_4_2 else config.time_digits
         self._last_processed = config.last_processed
+        self._no_end = _NO_END_BEFORE_4_2 if config.begin_string in _BEFORE_4_2 else 0
 
     def time_text(self, now_ns: int) -> str:
         return timestamps.format_ns(now_ns, self._time_digits)
@@ -69,13 +72,20 @@ class Writer:
         header.sort(key=_tag)
         return encode(self._begin_string, ((Tag.MsgType, msg_type), *header, *body))
 
+    def ask_fields(self, ask: Ask) -> list[Field]:
+        """The fields of a ResendRequest (2)."""
+        return [(Tag.BeginSeqNo, str(ask.begin)), (Tag.EndSeqNo, str(ask.end or self._no_end))]
+
     def reject_fields(self, message: Message, violation: Violation) -> list[Field]:
         """The fields of a Reject (3) of `message`, in ascending order, behind the way back to its sender."""
         fields: list[Field] = [
             (back, value) for there, back in REVERSE_ROUTES.items() if (value := message.get(there))
         ]
-        fields += ((Tag.RefSeqNum, str(message.seq)), (Tag.Text, str(violation)))
         reason_max = REJECT_REASON_MAX.get(self._begin_string, violation.reason)
+        text = str(violation)
+        if reason_max < 0 and violation.tag is not None:
+            text += f" ({violation.tag})"  # which has no field of its own there
+        fields += ((Tag.RefSeqNum, str(message.seq)), (Tag.Text, text))
         if reason_max >= 0:
             if violation.tag is not None:
                 fields.append((Tag.RefTagID, str(violation.tag)))

@@ -6,10 +6,11 @@
     fixt = Validator(load("FIX.5.0SP2"), load("FIXT.1.1"), appl_ver_id="9")
     lenient = Validator(load("FIX.4.4", overlay), strictness=Strictness(user_defined=False))
 
-Always holds here: the first fault that is found is the one reported, and they are looked for in this order:
-the type of the message; header, body and trailer in their places, each tag known, allowed here and there once,
-groups with as many entries as their count says; required fields; then each value. So a message with one fault
-gets the same reason whoever checks it.
+Always holds here: the first fault that is found is the one reported, and they are looked for in QuickFIX's
+order, so that a message with two faults gets the same answer from both: the type of the message; header, body
+and trailer in their places, each tag there once, groups with as many entries as their count says; required
+fields; then field by field, in ascending order of tags, that it is known, belongs here, has the form of its type
+and one of the values listed.
 
 Must not do: know a session (CompIDs, times and sequence numbers are its own), or change a message.
 """
@@ -20,7 +21,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from fix.codec import Field, Message
-from fix.data_types import FITS, LISTS
+from fix.data_types import FITS, FITS_BEFORE_4_2, LISTS
 from fix.dictionary import Block, Dictionary, FieldSpec
 from fix.tags import ADMIN_TYPES, RejectReason, Tag
 from fix.violation import Violation
@@ -82,23 +83,27 @@ class _Rules:
     def __init__(self, dictionary: Dictionary, strictness: Strictness) -> None:
         self._dictionary = dictionary
         self._strict = strictness
+        self._fits = FITS_BEFORE_4_2 if dictionary.version in ("FIX.4.0", "FIX.4.1") else FITS
 
     def check(self, message: Message) -> None:
         spec = self._dictionary.message(message.type)
         if spec is None:
             raise Violation(RejectReason.INVALID_MSG_TYPE)
-        seen = self._check_structure(message.fields, spec.body)
+        seen, strangers = self._check_structure(message.fields, spec.body)
         if self._strict.required:
             for block in (self._dictionary.header, self._dictionary.trailer, spec.body):
                 _check_required(block, seen)
-        for tag, value in message.fields:
-            if tag != Tag.MsgType:  # it has been found; FIXT's list of types is of the session's alone
+        for tag, value in sorted(message.fields):
+            if tag in strangers:
+                self._check_stranger(tag)
+            elif tag != Tag.MsgType:  # it has been found; FIXT's list of types is of the session's alone
                 self._check_value(self._dictionary.fields.get(tag), value)
 
-    def _check_structure(self, fields: list[Field], body: Block) -> set[int]:
-        """Places, known tags, repeated tags, groups. Returns the tags outside groups."""
+    def _check_structure(self, fields: list[Field], body: Block) -> tuple[set[int], set[int]]:
+        """Places, repeated tags, groups. Returns the tags outside groups, and those that don't belong here."""
         header, trailer = self._dictionary.header, self._dictionary.trailer
         seen: set[int] = set()
+        strangers: set[int] = set()
         place = _HEADER
         at = 0
         while at < len(fields):
@@ -113,14 +118,14 @@ class _Rules:
                 raise Violation(RejectReason.TAG_OUT_OF_ORDER, tag)
             place = new_place
             if block is body and tag not in body.tags:
-                self._check_stranger(tag)
+                strangers.add(tag)
             if tag in seen:
                 raise Violation(RejectReason.TAG_REPEATED, tag)
             seen.add(tag)
             at += 1
             if (group := block.groups.get(tag)) is not None:
                 at = self._check_group(fields, at, tag, value, group, block)
-        return seen
+        return seen, strangers
 
     def _check_stranger(self, tag: int) -> None:
         """A tag that this type of message does not have."""
@@ -167,7 +172,7 @@ class _Rules:
     def _check_value(self, spec: FieldSpec | None, value: str) -> None:
         if spec is None:
             return
-        if self._strict.formats and (fits := FITS.get(spec.type)) is not None and not fits(value):
+        if self._strict.formats and (fits := self._fits.get(spec.type)) is not None and not fits(value):
             raise Violation(RejectReason.INCORRECT_DATA_FORMAT, spec.tag)
         if not self._strict.values or not spec.values or value in spec.values:
             return
