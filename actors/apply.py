@@ -17,7 +17,7 @@ from actors.report import on_report
 from actors.tables import LANES_MAX, R_COMMANDS, R_EPOCH, R_LANES, R_POSITION, R_SEQ, R_TIME, State
 from core.records import LANE_SHIFT, CommandKind, EventKind
 from core.rejects import Reject
-from shared_mem.jit import jit
+from shared_mem.jit import jit, whole
 
 _NEW_ORDER: Final = int(CommandKind.NEW_ORDER)
 _CANCEL: Final = int(CommandKind.CANCEL)
@@ -31,7 +31,7 @@ _ORDER_EVENT: Final = int(EventKind.ORDER)
 _UNKNOWN: Final = int(Reject.COMMAND_UNKNOWN)
 
 
-@jit
+@whole
 def apply(state: State, out: Out, command: Command) -> None:
     """Do what the command asks and emit its events. The pen's next seq is one past the command's own."""
     kind = int(command.head[0].kind)

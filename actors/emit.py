@@ -24,8 +24,8 @@ P_SEQ: Final = 1  # of the next record
 P_TIME: Final = 2
 P_EPOCH: Final = 3
 P_BASE: Final = 4  # address of the tail
-P_RING: Final = 5  # bytes of its ring
-P_SEGMENT: Final = 6  # bytes of a segment
+P_RING: Final = 5  # bytes of its ring, a power of two
+P_SEGMENT: Final = 6  # bytes of a segment, a power of two
 P_EVENT: Final = 7  # address of the event being filled in
 P_COMMAND: Final = 8  # address of the command being applied
 P_EVENTS: Final = 9  # events written since `P_CRC` was reset
@@ -84,11 +84,11 @@ def write_record(out: Out, kind: int, payload: int, length: int) -> int:
     """Put a record into the log, unpublished; returns its address."""
     pen = out.pen
     position = pen[P_POSITION]
-    left = pen[P_SEGMENT] - position % pen[P_SEGMENT]
+    left = pen[P_SEGMENT] - (position & (pen[P_SEGMENT] - 1))
     if log.RECORD_HEADER_BYTES + length > left:
-        log.put_padding(pen[P_BASE] + log.DATA + position % pen[P_RING], left)
+        log.put_padding(pen[P_BASE] + log.DATA + (position & (pen[P_RING] - 1)), left)
         position += left
-    target = pen[P_BASE] + log.DATA + position % pen[P_RING]
+    target = pen[P_BASE] + log.DATA + (position & (pen[P_RING] - 1))
     behind = position - load_acquire(pen[P_BASE] + log.SYNCED)
     taken = log.put_record(target, kind, pen[P_SEQ], pen[P_TIME], pen[P_EPOCH], behind, payload, length)
     pen[P_POSITION] = position + taken

@@ -31,6 +31,7 @@ from actors.emit import (
     make_pen,
 )
 from actors.instrument import instrument_row, on_tick
+from actors.prefetch import order_ahead
 from actors.replay import Replica
 from actors.report import is_new_report
 from actors.snapshot import Snapshot, restore, state_hash
@@ -220,6 +221,8 @@ def serve_lanes(state: State, out: Out, command: Command, wiring: Wiring) -> int
                 break
             if lane >= FIRST_ORDER_LANE and room < size // ROOM_HOLD_SHARE:
                 break
+            if lane >= FIRST_ORDER_LANE:
+                order_ahead(state, wiring.lanes[lane - 1], pen[P_SEQ])
             if not take_command(state, out, command, wiring, lane, room):
                 break
             taken += 1

@@ -141,6 +141,21 @@ def pause(typing_context: Any) -> Any:
 
 
 @intrinsic
+def prefetch(typing_context: Any, address: Any) -> Any:
+    """Begin to fetch the cache line at `address`; any address may be given, also one that is not mapped."""
+
+    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        pointer = _I8.as_pointer()
+        kind = ir.FunctionType(_VOID, [pointer, _I32, _I32, _I32])
+        function = builder.module.declare_intrinsic("llvm.prefetch", (pointer,), kind)
+        to_read, keep, data = (ir.Constant(_I32, n) for n in (0, 3, 1))
+        builder.call(function, [builder.inttoptr(args[0], pointer), to_read, keep, data])
+        return context.get_dummy_value()
+
+    return types.void(types.int64), emit
+
+
+@intrinsic
 def cycles(typing_context: Any) -> Any:
     """The core's cycle (time stamp) counter."""
 

@@ -54,13 +54,25 @@ def cache_dir() -> Path:
 CACHE_DIR: Final = cache_dir()
 _settings: Any = _numba_config
 _settings.CACHE_DIR = str(CACHE_DIR)
-_OPTIONS: Final[Any] = {"cache": True, "nogil": True, "error_model": "numpy", "_nrt": False}
+_OPTIONS: Final[Any] = {
+    "cache": True,
+    "nogil": True,
+    "error_model": "numpy",
+    "_nrt": False,
+    "forceinline": True,
+}
 
 
 def jit(function: F) -> F:
     """Compile `function` to machine code: no interpreter, no GIL, no allocation, integer division as in C.
 
     Without numba's runtime (`_nrt`) an array carries no reference count, and a function that would allocate does
-    not compile at all: the hot path's rule is held by the compiler.
+    not compile at all: the hot path's rule is held by the compiler. `forceinline` copies it into its callers: a
+    call would pass the state's fifteen arrays as a hundred words on the stack.
     """
     return cast(F, numba.njit(**_OPTIONS)(function))
+
+
+def whole(function: F) -> F:
+    """As `jit`, but called, not copied into its callers: for the few functions that hold a great deal."""
+    return cast(F, numba.njit(**{**_OPTIONS, "forceinline": False})(function))

@@ -1,0 +1,74 @@
+"""Looking ahead: while one order is decided, the rows of the orders behind it are on their way from memory.
+
+An order touches a dozen rows and index slots at random places; with a million accounts each is a cache and a TLB
+miss. The commands that wait in the ring say which rows they will need.
+
+Always holds: it reads the ring and writes nothing; what it fetches may turn out not to be needed.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from actors.emit import Array
+from actors.tables import R_NEXT_ORDER, State, bytes_hash, mix, pair_hash
+from core.records import FIELDS_BYTES, HEAD, TEXT_BYTES_MAX
+from shared_mem import ring
+from shared_mem.atomics import load_u16, load_u32, prefetch
+from shared_mem.jit import jit
+
+# Far enough that a line has come from memory (some 300 ns) when its order is decided, near enough that it is
+# still in the first cache.
+FAR: Final = 8
+# The position's row is known only once its index slot has come.
+NEAR: Final = 4
+LINE: Final = 64
+
+_fields = HEAD.fields
+assert _fields is not None
+_TEXT_LENGTH: Final = int(_fields["text_length"][1])
+_ACCOUNT: Final = int(_fields["account"][1])
+_INSTRUMENT: Final = int(_fields["instrument"][1])
+
+
+@jit
+def _row(table: Array, row: int) -> int:
+    return table.ctypes.data + row * table.itemsize
+
+
+@jit
+def _fetch(table: Array, row: int) -> None:
+    """A whole row, line by line."""
+    address = _row(table, row)
+    for offset in range(0, table.itemsize, LINE):
+        prefetch(address + offset)
+
+
+@jit
+def order_ahead(state: State, lane: int, next_seq: int) -> None:
+    """Fetch for the orders FAR and NEAR places behind the lane's oldest; next_seq: the log's."""
+    far = ring.peek(lane, FAR)
+    if far != 0:
+        account, instrument = load_u32(far + _ACCOUNT), load_u32(far + _INSTRUMENT)
+        if 1 <= account <= len(state.accounts) and 1 <= instrument <= len(state.instruments):
+            _fetch(state.accounts, account - 1)
+            _fetch(state.instruments, instrument - 1)
+            _fetch(state.quotes, instrument - 1)
+            slot = pair_hash(account, instrument) & (len(state.position_index) - 1)
+            prefetch(_row(state.position_index, slot))
+        # An accepted order takes two sequence numbers and the next row: a guess that mostly holds.
+        slot = mix(next_seq + 2 * FAR) & (len(state.order_index) - 1)
+        prefetch(_row(state.order_index, slot))
+        row = (state.registers[R_NEXT_ORDER] + FAR) & (len(state.orders) - 1)
+        _fetch(state.orders, row)
+        prefetch(state.order_texts.ctypes.data + row * TEXT_BYTES_MAX)
+        client = bytes_hash(far + FIELDS_BYTES, load_u16(far + _TEXT_LENGTH), account)
+        prefetch(_row(state.client_index, client & (len(state.client_index) - 1)))
+    near = ring.peek(lane, NEAR)
+    if near != 0:
+        slot = pair_hash(load_u32(near + _ACCOUNT), load_u32(near + _INSTRUMENT)) & (
+            len(state.position_index) - 1
+        )
+        entry = int(state.position_index[slot])
+        if entry != 0:
+            prefetch(_row(state.positions, entry - 1))
