@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import NamedTuple
 
 from app import status
@@ -21,7 +22,7 @@ def announcement(config: Config, demo: Demo) -> str:
     order = {"symbol": demo.symbol, "qty": "1", "side": "buy", "type": "market", "time_in_force": "day"}
     places = status.endpoints(config)
     source = (
-        f"{config.replay.name} at {config.speed:g}x" if config.replay else "real closes, bridged (simulated)"
+        f"{config.replay.name} at {_speed(config)}" if config.replay else "real closes, bridged (simulated)"
     )
     lines = [
         "",
@@ -48,3 +49,7 @@ def announcement(config: Config, demo: Demo) -> str:
         ]
     lines.append("")
     return "\n".join(lines)
+
+
+def _speed(config: Config) -> str:
+    return "full speed" if math.isinf(config.speed) else f"{config.speed:g}x"
