@@ -14,6 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from app import fix_decode
 from app.faults import StackError
 
 if TYPE_CHECKING:
@@ -103,4 +104,5 @@ async def _serve(words: argparse.Namespace, options: Options, folder: Path) -> N
 
 ACTIONS: Final = (
     Action("echo-acceptor", "an acceptor for QuickFIX's acceptance scripts", _echo_words, _echo),
+    Action("decode", "print raw FIX by field name and meaning", fix_decode.add_words, fix_decode.act),
 )
