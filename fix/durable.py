@@ -195,6 +195,11 @@ class DurableSession:
         return self._wire is not None
 
     @property
+    def ended_in_order(self) -> bool:
+        """Whether the last connection ended with the peer's Logout; False for one that dropped."""
+        return self._session.ended_in_order
+
+    @property
     def has_room(self) -> bool:
         """Whether the peer keeps up: a good time to send more. False without a connection."""
         return (

@@ -220,6 +220,11 @@ class Session:
         return self.state in (State.ACTIVE, State.LOGOUT_SENT)
 
     @property
+    def ended_in_order(self) -> bool:
+        """Whether the peer's Logout was the end of the last connection."""
+        return self._logged_out
+
+    @property
     def garbled(self) -> int:
         """How much was dropped on this connection because it was no message."""
         return self._framer.garbled

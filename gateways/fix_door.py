@@ -7,6 +7,9 @@ Always holds here:
 - Nothing reaches a ring that is not well formed; a client is told the tag, the value and the remedy.
 - A cancel waits for room in its ring and for the order it names to be in the shard; it is never refused for
   either. A new order that finds its ring full is rejected.
+- At the limit of its key's throttle a client's new orders are refused with the limit and the count; cancels pass.
+- Where its key says so, the open orders of a session that drops are cancelled after a grace
+  (`gateways/cancel_on_disconnect.py`), also when this process was killed with it.
 - What a client hears about an order is what the log says, each event once: the position in the log is stored
   with the reports made of it, in one append of the session's store.
 
@@ -37,7 +40,10 @@ from fix.acceptor import Acceptor
 from fix.codec import Message, MissingTag
 from fix.durable import Busy, DurableSession, Outgoing, SessionKey
 from fix.tags import BusinessReason, MsgType, OrdRejReason, Tag
+from fix.throttle import Throttle
 from gateways import fix_wire
+from gateways.cancel_on_disconnect import DroppedSessions
+from gateways.fix_rules import FixRules
 from gateways.fix_wire import Refusal
 from shared_mem.log import Record
 from shared_mem.ring import Ring
@@ -58,6 +64,10 @@ CURSOR_LAG_RECORDS_MAX: Final = 4096
 _ACCOUNT_BITS: Final = 22
 _RESET_BITS: Final = 16
 _SEQ_BITS: Final = 26
+_NS_PER_MS: Final = 1_000_000
+
+
+NOT_ARMED: Final = -1
 
 
 class Cancel(msgspec.Struct, array_like=True):
@@ -70,11 +80,12 @@ class Cancel(msgspec.Struct, array_like=True):
 
 class Client(msgspec.Struct, array_like=True):
     """What is stored with a session: its account, its place in the log, its cancels under way by
-    request_id."""
+    request_id, and the grace of its open orders while a drop would cancel them (NOT_ARMED: it would not)."""
 
     account: int
     cursor: int
     cancels: dict[int, Cancel]
+    grace_ms: int = NOT_ARMED
 
 
 class FixDoor:
@@ -86,6 +97,7 @@ class FixDoor:
         *,
         shard: int,
         authenticate: Callable[[str, str], int | None],
+        rules_of: Callable[[str], FixRules],
         view: StateView,
         orders: Ring,
         cancels: Ring,
@@ -93,6 +105,7 @@ class FixDoor:
     ) -> None:
         self._shard = shard
         self._authenticate = authenticate
+        self._rules_of = rules_of
         self._view = view
         self._orders = orders
         self._cancels = cancels
@@ -103,7 +116,10 @@ class FixDoor:
         self._unanswered: dict[
             int, set[str]
         ] = {}  # by account: ClOrdIDs pushed, of which the log says nothing yet
-        self._admitted: dict[str, int] = {}
+        self._admitted: dict[str, tuple[int, FixRules]] = {}
+        self._rules: dict[str, FixRules] = {}  # by CompID, of its last Logon
+        self._throttles: dict[str, Throttle] = {}  # by CompID
+        self._dropped = DroppedSessions(view, cancels, _cancel_request_id)
         self._answered_early: set[int] = set()  # request_ids in the log of orders not yet stored as taken
         self._position = 0
         self._passed = 0
@@ -118,6 +134,8 @@ class FixDoor:
             if session.state:
                 client = msgspec.msgpack.decode(session.state, type=Client)
                 self._take_up(session.key.target, client)
+                if client.grace_ms != NOT_ARMED:  # it was on when this process died
+                    self._dropped.dropped(client.account, client.grace_ms * _NS_PER_MS, self._clock())
         if not self._clients:
             return None
         self._position = min(client.cursor for client in self._clients.values())
@@ -139,18 +157,53 @@ class FixDoor:
         client = self._clients.get(name)
         if client is not None and client.account != account:
             return f"SenderCompID (49) {name!r} is the session of another account; use one of your own"
-        self._admitted[name] = account
+        self._admitted[name] = account, self._rules_of(logon.get(Tag.Username) or "")
         return None
 
     def on_logon(self, session: DurableSession) -> None:
-        account = self._admitted.pop(session.key.target, None)
-        if session.key.target not in self._clients and account is not None:
-            client = Client(account, self._position, {})
-            self._take_up(session.key.target, client)
-            session.send([], state=msgspec.msgpack.encode(client))
+        name = session.key.target
+        admitted = self._admitted.pop(name, None)
+        if admitted is None:
+            return
+        account, rules = admitted
+        is_new = name not in self._clients
+        if is_new:
+            self._take_up(name, Client(account, self._position, {}))
+        if self._rules.get(name) != rules:
+            self._rules[name] = rules
+            self._throttles[name] = Throttle(rules.messages, rules.window_ms * _NS_PER_MS)
+        self._dropped.back(account)
+        self._arm(session, NOT_ARMED if rules.cancel_on == "never" else rules.grace_ms, is_new)
 
     def on_logout(self, session: DurableSession) -> None:
-        pass
+        name = session.key.target
+        rules, client = self._rules.get(name), self._clients.get(name)
+        if rules is None or client is None or client.grace_ms == NOT_ARMED:
+            return
+        if session.ended_in_order and rules.cancel_on != "end":
+            self._arm(session, NOT_ARMED)
+        else:
+            self._dropped.dropped(client.account, client.grace_ms * _NS_PER_MS, self._clock())
+
+    def tick(self) -> None:
+        """Several times a second: cancels what sessions left open that have not come back in time."""
+        for account in self._dropped.due(self._clock()):
+            if self._unanswered[account]:
+                continue  # on its way to the shard: a cancel would not find it
+            try:
+                asked = self._dropped.cancel_all(account)
+            except StateBusy:
+                continue  # its shard is being restarted
+            if asked is not None:
+                name = self._comp_ids[account]
+                log.warning("%s has not come back: %d open orders are being cancelled", name, asked)
+                self._arm(self._session(name), NOT_ARMED)
+
+    def _arm(self, session: DurableSession, grace_ms: int, is_new: bool = False) -> None:
+        client = self._clients[session.key.target]
+        if is_new or client.grace_ms != grace_ms:
+            client.grace_ms = grace_ms
+            session.send([], state=msgspec.msgpack.encode(client))
 
     def _take_up(self, name: str, client: Client) -> None:
         self._clients[name] = client
@@ -161,11 +214,18 @@ class FixDoor:
 
     def on_message(self, session: DurableSession, message: Message) -> list[Outgoing]:
         client = self._clients[session.key.target]
+        throttle = self._throttles[session.key.target]
         try:
             if message.type == MsgType.NewOrderSingle:
-                return self._new_order(session, client, message)
+                if throttle.room(self._clock()) == 0:
+                    return [self._too_fast(session, client, message, throttle)]
+                answers = self._new_order(session, client, message)
+                throttle.count(self._clock())
+                return answers
             if message.type == MsgType.OrderCancelRequest:
-                return self._cancel(session, client, message)
+                answers = self._cancel(session, client, message)
+                throttle.count(self._clock())
+                return answers
         except MissingTag as missing:
             reason = BusinessReason.CONDITIONALLY_REQUIRED_FIELD_MISSING
             return [fix_wire.business_reject(message, reason, str(missing))]
@@ -214,6 +274,16 @@ class FixDoor:
             return [fix_wire.order_refused(message, exec_id, no.reason, str(no), self._clock())]
         unanswered.add(order.client_order_id)
         return []
+
+    def _too_fast(
+        self, session: DurableSession, client: Client, message: Message, throttle: Throttle
+    ) -> Outgoing:
+        text = (
+            f"message rate: the limit is {throttle.messages} messages in {throttle.window_ns // _NS_PER_MS} ms, "
+            f"and this is number {throttle.used(self._clock()) + 1}; nothing was done, send it again later"
+        )
+        exec_id = f"R{_request_id(client.account, session.generation, message.seq)}"
+        return fix_wire.order_refused(message, exec_id, OrdRejReason.BROKER_OPTION, text, self._clock())
 
     def _check_account(self, client: Client, message: Message) -> None:
         named = message.get(Tag.Account)
@@ -307,6 +377,8 @@ class FixDoor:
     def _report_of(self, client: Client, event: Event) -> Outgoing | None:
         if event.exec_type == ExecType.CANCEL_REJECT:
             cancel = self._end_cancel(client, event)
+            if cancel is None and event.request_id == _cancel_request_id(event.account, event.order_id):
+                return None  # of a cancel that the door made, when the session dropped
             if cancel is None and event.reject_code == Reject.VENUE_REJECTED:
                 return None  # of a cancel that came by another door
             cl_ord_id = None if cancel is None else cancel.cl_ord_id
@@ -365,6 +437,11 @@ class FixDoor:
     def _account_text(self, number: int) -> str:
         account = self._view.account(number)
         return fix_wire.NO_ID if account is None else account.text
+
+
+def _cancel_request_id(account: int, order_id: int) -> int:
+    """Of a cancel that the door makes itself: under a count of resets that no session reaches."""
+    return _request_id(account, (1 << _RESET_BITS) - 1, order_id)
 
 
 def _request_id(account: int, resets: int, seq: int) -> int:

@@ -20,6 +20,8 @@ from typing import Final
 
 import msgspec
 
+from gateways.fix_rules import FixRules
+
 DEMO_ACCOUNT: Final = "TW000001"
 
 # More keys than accounts of one machine's desk; beyond it the file is not the right store.
@@ -36,6 +38,7 @@ class Credential(msgspec.Struct, frozen=True):
     key_id: str
     secret_sha256: str
     account: str  # the account's number as text: TW000001
+    fix: FixRules = FixRules()
 
 
 class DemoKey(msgspec.Struct, frozen=True):
@@ -104,6 +107,10 @@ class Credentials:
         matches = hmac.compare_digest(_sha256(secret), expected)
         return known.account if known is not None and matches else None
 
+    def fix_rules(self, key_id: str) -> FixRules:
+        known = self._by_key_id.get(key_id)
+        return FixRules() if known is None else known.fix
+
 
 class Identity:
     """Credentials, and the number inside the shard of the account that each is for."""
@@ -128,6 +135,10 @@ class Identity:
             if number is not None:
                 self._numbers[text] = number
         return number
+
+    def fix_rules(self, key_id: str) -> FixRules:
+        """What a FIX session of this key may do."""
+        return self._credentials.fix_rules(key_id)
 
     def account_of_headers(self, headers: Mapping[str, str]) -> int | None:
         """From APCA-API-KEY-ID and APCA-API-SECRET-KEY, or HTTP Basic."""

@@ -27,6 +27,7 @@ COMP_ID: Final = "TRADEWIND"
 # How long the shard has to take what is in the ring before clients may log on (`gateways/fix_door.py`).
 DRAIN_ROUNDS_MAX: Final = 100
 DRAIN_S: Final = 0.01
+TICK_S: Final = 0.05  # how often dropped sessions are looked at
 LOOK_S: Final = 0.02  # how often it looks for a shard that is starting too
 
 
@@ -44,7 +45,12 @@ async def _serve(config: Config, ready: Callable[[], None]) -> None:
 
     identity = Identity(Credentials.load(config.credentials_path), account_number)
     door = FixDoor(
-        shard=config.shard, authenticate=identity.account, view=view, orders=orders, cancels=cancels
+        shard=config.shard,
+        authenticate=identity.account,
+        rules_of=identity.fix_rules,
+        view=view,
+        orders=orders,
+        cancels=cancels,
     )
     folder = config.data_dir / "fix" / "clients"
     acceptor = Acceptor(folder, COMP_ID, door, door.admit, sync=config.gate == "synced")
@@ -60,6 +66,7 @@ async def _serve(config: Config, ready: Callable[[], None]) -> None:
     await _catch_up(door, reader, orders)
     follower = LogFollower(reader, door.follow, acceptor.end_with)
     running = asyncio.create_task(acceptor.run())
+    ticking = asyncio.create_task(_tick(door, acceptor))
     try:
         await acceptor.listen(config.host, config.ports.fix, tls)
         follower.start()
@@ -69,7 +76,19 @@ async def _serve(config: Config, ready: Callable[[], None]) -> None:
         follower.stop()
         await acceptor.close("the desk goes down; log on again when it is back")
         running.cancel()
+        ticking.cancel()
         reader.close()
+
+
+async def _tick(door: FixDoor, acceptor: Acceptor) -> None:
+    while True:
+        await asyncio.sleep(TICK_S)
+        try:
+            door.tick()
+        except Exception as error:
+            # The role must end: a client's orders would stay open that it was promised are cancelled.
+            acceptor.end_with(error)
+            return
 
 
 async def _attached(config: Config) -> tuple[Ring, Ring, StateView]:
