@@ -2,7 +2,8 @@
 
 The price is, in this order: where most trades; where least is left over (the surplus, of bids over offers or
 the reverse); the nearest to the reference price, the higher of two equally near. It need not be the limit of
-an order. With no limit in the book and no reference there is no price, and nothing trades.
+an order. The reference is the last price, else the middle of the limits in the book; with neither there is no
+price, and nothing trades.
 
 Always holds: who trades is decided by price and time on both sides; nobody trades at worse than its limit;
 what is left does not cross.
@@ -56,9 +57,12 @@ def clearing(book: Book, tick_e8: int) -> Clearing | None:
     """At which price the book uncrosses, its last price being the reference; None: nothing trades."""
     bids = _Interest(list(book.resting(Side.BUY)))
     offers = _Interest(list(book.resting(Side.SELL)))
-    reference = book.last_e8
+    limits = set(bids.limits + offers.limits) - {0, PRICE_E8_MAX}  # those of orders without a limit
+    if not limits and not book.last_e8:
+        return None
+    reference = book.last_e8 or (min(limits) + max(limits)) // 2
     best: tuple[int, int, int, int] | None = None
-    for price_e8 in _candidates(bids.limits + offers.limits, reference, tick_e8):
+    for price_e8 in _candidates(limits, reference, tick_e8):
         bid, offered = bids.from_(price_e8), offers.up_to(price_e8)
         rank = (min(bid, offered), -abs(bid - offered), -abs(price_e8 - reference), price_e8)
         if best is None or rank > best:
@@ -69,12 +73,12 @@ def clearing(book: Book, tick_e8: int) -> Clearing | None:
     return Clearing(price_e8, best[0], bids.from_(price_e8) - offers.up_to(price_e8))
 
 
-def _candidates(limits: list[int], reference_e8: int, tick_e8: int) -> set[int]:
+def _candidates(limits: set[int], reference_e8: int, tick_e8: int) -> set[int]:
     """Prices of which one is the best of all on the grid. What is bid and offered changes only at a limit, so
     equally good prices are runs that end at a limit or next to one; inside a run the reference decides."""
     found = {
         price_e8
-        for limit in set(limits) - {0, PRICE_E8_MAX}  # those of orders without a limit
+        for limit in limits
         for price_e8 in (limit - tick_e8, limit, limit + tick_e8)
         if 0 < price_e8 < PRICE_E8_MAX
     }

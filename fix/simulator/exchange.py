@@ -98,6 +98,7 @@ class Exchange:
         if refusal is not None:
             return [refusal]
         assert order is not None
+        self.registry.remember(request.owner, request.cl_ord_id, None)
         return [self.floor.end(order, ExecType.CANCELED, now_ns, cl_ord_id=request.cl_ord_id)]
 
     def replace(self, request: ReplaceRequest, now_ns: int) -> list[Answer]:
@@ -109,6 +110,7 @@ class Exchange:
             return [refusal]
         assert order is not None
         text = self._replace_objection(order, wanted)
+        self.registry.remember(wanted.owner, wanted.cl_ord_id, None if text else order)
         if text:
             return [_cancel_reject(names, order, CxlRejReason.OTHER, text, now_ns, is_replace=True)]
         book = self.floor.books[order.symbol]
@@ -127,6 +129,7 @@ class Exchange:
         names = CancelRequest(request.owner, request.cl_ord_id, orig)
         order, refusal = self._target(names, now_ns, is_replace=True)
         if refusal is None:
+            self.registry.remember(request.owner, request.cl_ord_id, None)
             refusal = _cancel_reject(names, order, CxlRejReason.OTHER, text, now_ns, is_replace=True)
         return [refusal]
 
@@ -256,7 +259,6 @@ class Exchange:
             reason = CxlRejReason.DUPLICATE_CL_ORD_ID
             return None, _cancel_reject(request, None, reason, text, now_ns, is_replace=is_replace)
         order = self.registry.find(request.owner, name)
-        self.registry.remember(request.owner, request.cl_ord_id, order)
         if order is None:
             reason, text = CxlRejReason.UNKNOWN_ORDER, f"order {name} is not known here"
         elif not order.is_open:
@@ -264,6 +266,7 @@ class Exchange:
             text = f"order {name} is already {order.status.name.lower()}"
         else:
             return order, None
+        self.registry.remember(request.owner, request.cl_ord_id, None)
         return None, _cancel_reject(request, order, reason, text, now_ns, is_replace=is_replace)
 
 

@@ -139,7 +139,8 @@ def apply(exchange: Exchange, report: Report, seq: int = 0) -> None:
         registry.remember(report.owner, report.cl_ord_id, None)
         return
     if report.orig_cl_ord_id:
-        registry.remember(report.owner, report.cl_ord_id, order)
+        is_its_name = report.exec_type is ExecType.REPLACED
+        registry.remember(report.owner, report.cl_ord_id, order if is_its_name else None)
     _change(exchange, order, report)
     was_open = order.is_open
     order.trade(report.was_px_e8, -report.was_qty_e8)

@@ -26,8 +26,8 @@ class Registry:
         self.next_number = next_number
         self._open: dict[str, OrderedDict[str, Order]] = {}  # by owner, then by order id, the oldest first
         self._open_count = 0
-        # Every request's id: the order it made or asked to change. Those whose order is over may be
-        # forgotten.
+        # Every request's id: the order that goes by it (of a new order, of a replace), or None (of a cancel,
+        # of what was rejected). Those whose order is over may be forgotten.
         self._known: OrderedDict[tuple[str, str], Order | None] = OrderedDict()
 
     def number(self, letter: str) -> str:
@@ -53,7 +53,7 @@ class Registry:
         return (owner, cl_ord_id) in self._known
 
     def find(self, owner: str, cl_ord_id: str) -> Order | None:
-        """The order that this request made or asked to change."""
+        """The order that goes, or went, by this id."""
         return self._known.get((owner, cl_ord_id))
 
     def open_order(self, owner: str, order_id: str) -> Order | None:
@@ -76,8 +76,8 @@ class Registry:
         self._open_count -= 1
 
     def remember(self, owner: str, cl_ord_id: str, order: Order | None) -> None:
-        """Keeps a request's id; one that is known stays what it is."""
-        if not self.is_known(owner, cl_ord_id):
+        """Keeps a request's id, with the order that it names from now on; one that names an order stays."""
+        if self._known.get((owner, cl_ord_id)) is None:
             self._known[owner, cl_ord_id] = order
         # Ids of open orders are kept, so two are looked at for each that comes: in the end the bound is
         # reached.

@@ -8,8 +8,8 @@ from itertools import count
 from core.records import OrdStatus, Side
 from core.units import price_e8, qty_e8
 from fix.simulator.exchange import Exchange
-from fix.simulator.orders import Answer, CancelReject, CancelRequest, Instrument, NewOrder, Report
-from fix.simulator.words import ExecType, TimeInForce
+from fix.simulator.orders import Answer, CancelRequest, Instrument, NewOrder, Report
+from fix.simulator.words import ExecType, OrdType, TimeInForce
 
 OWNER = "TRADEWIND"
 NOW_NS = 1_700_000_000_000_000_000
@@ -61,7 +61,7 @@ class Auditor:
 
     def read(self, answers: Iterable[Answer]) -> None:
         for answer in answers:
-            if isinstance(answer, CancelReject):
+            if not isinstance(answer, Report):
                 continue
             assert answer.exec_id not in self.exec_ids, "an ExecID came twice"
             self.exec_ids.add(answer.exec_id)
@@ -76,7 +76,9 @@ class Auditor:
                 assert answer.leaves_qty_e8 == 0
             if answer.status not in (OrdStatus.NEW, OrdStatus.PARTIALLY_FILLED):
                 self.ended.add(answer.order_id)
-            if is_trade and answer.side is Side.BUY:
+            if is_trade and answer.price_e8 == 0:
+                assert answer.ord_type in (OrdType.MARKET, OrdType.STOP)
+            elif is_trade and answer.side is Side.BUY:
                 assert 0 < answer.last_px_e8 <= answer.price_e8
             elif is_trade:
                 assert answer.last_px_e8 >= answer.price_e8

@@ -54,7 +54,7 @@ class Desk:
 
     def on_message(self, session: DurableSession, message: Message) -> list[Outgoing]:
         self.messages.append(message)
-        answer = answer_of(message, OWNER)
+        answer = answer_of(message, session.key.sender)
         if answer is not None:
             self.answers.append(answer)
         return []
@@ -126,9 +126,11 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 @asynccontextmanager
-async def connected(folder: Path, port: int) -> AsyncIterator[tuple[Desk, DurableSession]]:
+async def connected(
+    folder: Path, port: int, owner: str = OWNER
+) -> AsyncIterator[tuple[Desk, DurableSession]]:
     desk = Desk()
-    config = SessionConfig(OWNER, "SIMULATOR", Role.INITIATOR, heartbeat_s=1)
+    config = SessionConfig(owner, "SIMULATOR", Role.INITIATOR, heartbeat_s=1)
     initiator = Initiator(folder, config, desk, Line((Host("127.0.0.1", port),)))
     running = asyncio.create_task(initiator.run())
     try:
@@ -273,9 +275,9 @@ def port() -> int:
     return number
 
 
-async def start_child(folder: Path, port: int) -> asyncio.subprocess.Process:
+async def start_child(folder: Path, port: int, market: str = "quotes") -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tests.simulator.venue_child", str(folder), str(port), cwd=REPO
+        sys.executable, "-m", "tests.simulator.venue_child", str(folder), str(port), market, cwd=REPO
     )
 
 
