@@ -19,8 +19,9 @@ Always holds here:
 - A garbled message changes nothing (vol. 2, "Message recovery"): no sequence number, no answer.
 - What is no Logon for this session gets no answer before there was one: the connection is closed.
 
-Its parts are beside it: the states (session_state), what is looked at (session_checks), a gap (session_gap),
-how messages are written (session_writer), what comes out (session_events), who and how (session_config).
+Its parts are beside it: the states (session_state), who and how (session_config), what comes out
+(session_events), what is looked at (session_checks), Logons (session_logon), a gap (session_gap), heartbeats
+(session_alive), how messages are written (session_writer).
 
 Must not do: read a clock, a file or a socket; know what an order is.
 """
@@ -29,9 +30,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from typing import Final
 
 from fix.codec import Message, MissingTag, ParseError, parse
+from fix.session_alive import Due, KeepAlive
 from fix.session_checks import (
     Ending,
     check_header,
@@ -52,6 +53,7 @@ from fix.session_events import (
     Stored,
 )
 from fix.session_gap import Ask, Gap, GapStalled
+from fix.session_logon import Logon, logon_fields, read_logon, resend_after_logon
 from fix.session_state import CONNECT, LOGGING_ON, TRANSITIONS, Input, Role, State
 from fix.session_writer import Writer
 from fix.tags import ADMIN_TYPES, MsgType, RejectReason, Tag
@@ -76,11 +78,6 @@ __all__ = [
     "Stored",
 ]
 
-# "Some reasonable transmission time": 20 % (vol. 2, "Heartbeat"). Twice that in all, and the peer is gone.
-TEST_REQUEST_AFTER: Final = 1.2
-GONE_AFTER: Final = 2.4
-HEARTBEAT_S_MAX: Final = 3600
-
 _Step = Callable[[Message, int], None]
 
 
@@ -101,10 +98,8 @@ class Session:
         self._gap = Gap(config.resend_chunk)
         self._events: deque[Event] = deque()
         self._outgoing: list[Sent] = []
-        self._received_ns = 0
-        self._sent_ns = 0
+        self._alive = KeepAlive()
         self._since_ns = 0  # when the present state began
-        self._test_request_out = False
         self._logon_seq = 0
         self._logged_out = False  # on this connection, by both
 
@@ -114,7 +109,7 @@ class Session:
         """A connection stands. An initiator's Logon is outgoing; `reset` begins again at 1 (141=Y)."""
         assert self.state is State.DISCONNECTED, f"connected while {self.state}"
         self._move(CONNECT[self.config.role], now_ns)
-        self._received_ns = self._sent_ns = now_ns
+        self._alive.begin(now_ns)
         self._logged_out = False
         if self.config.role is Role.INITIATOR:
             reset = reset or self.config.reset_on_logon
@@ -127,7 +122,6 @@ class Session:
         self._move(Input.LOST, 0)
         self._framer = self.config.framing()
         self._gap.clear()
-        self._test_request_out = False
         self._events.clear()
         if self.config.reset_on_disconnect or (self.config.reset_on_logout and self._logged_out):
             self._reset_numbers()
@@ -142,8 +136,7 @@ class Session:
             yield event
 
     def feed(self, data: bytes, now_ns: int) -> None:
-        self._received_ns = now_ns
-        self._test_request_out = False
+        self._alive.received(now_ns)
         self._framer.feed(data)
 
     def next_event(self, now_ns: int) -> Event | None:
@@ -169,7 +162,7 @@ class Session:
         sent = Sent(self.next_out, raw, admin, live=admin or self.is_logged_on)
         self.next_out += 1
         self._outgoing.append(sent)
-        self._sent_ns = now_ns
+        self._alive.sent(now_ns)
         return sent
 
     def take_outgoing(self) -> list[Sent]:
@@ -207,13 +200,13 @@ class Session:
 
     def not_reading(self, now_ns: int) -> None:
         """Its owner has stopped reading for now, so the peer's silence means nothing."""
-        self._received_ns = now_ns
+        self._alive.not_reading(now_ns)
 
     def replay(self, begin: int, end: int, stored: Iterable[Stored], now_ns: int) -> Iterator[bytes]:
         """The bytes that answer a resend request for begin..end: application messages again with PossDupFlag,
         and a gap fill over each run of numbers that is not among `stored` (which ascends)."""
         yield from self._writer.replay(begin, end, stored, now_ns, self.next_in)
-        self._sent_ns = now_ns
+        self._alive.sent(now_ns)
 
     @property
     def is_logged_on(self) -> bool:
@@ -339,78 +332,45 @@ class Session:
 
     def _take_logon(self, message: Message, now_ns: int) -> None:
         self._validate(message)
-        asked_s = int_of(message, Tag.HeartBtInt)
-        reset = message.get(Tag.ResetSeqNumFlag) == "Y"
-        if not 0 <= asked_s <= HEARTBEAT_S_MAX:
-            raise Ending(f"HeartBtInt (108) is {asked_s}; send 0 to {HEARTBEAT_S_MAX}")
-        if (self.state, Input.LOGON) not in TRANSITIONS or (self.state is State.ACTIVE and not reset):
-            raise Ending("Logon while logged on; log out first, or send 141=Y")
-        if reset and message.seq != 1:
-            raise Ending(f"with 141=Y MsgSeqNum must be 1, not {message.seq}")
-        if self.config.appl_ver_id:
-            version = message.require(Tag.DefaultApplVerID)
-            if version != self.config.appl_ver_id:
-                raise Ending(
-                    f"DefaultApplVerID (1137) is {version}; this session speaks {self.config.appl_ver_id}"
-                )
-        if self.state is State.AWAITING_LOGON and self.config.reset_on_logon and not reset:
+        logon = read_logon(self.config, self.state, message)
+        if self.state is State.AWAITING_LOGON and self.config.reset_on_logon and not logon.reset:
             self._reset_numbers()
-        if not reset and message.seq < self.next_in and not message.poss_dup:
-            self._take_too_low(message)
-        expected = self._expected_by_peer(message, reset)
-        self._log_on(message, asked_s, reset, expected, now_ns)
+        if not logon.reset:
+            if message.seq < self.next_in and not message.poss_dup:
+                self._take_too_low(message)
+            if logon.expected > self.next_out:
+                raise Ending(
+                    f"NextExpectedMsgSeqNum too high, expecting {self.next_out} but received {logon.expected}"
+                )
+        self._log_on(message, logon, now_ns)
 
-    def _expected_by_peer(self, message: Message, reset: bool) -> int:
-        """The number that the peer's Logon expects next of us (789); 0 when it does not say. Raises Ending."""
-        if not self.config.next_expected or message.get(Tag.NextExpectedMsgSeqNum) is None:
-            return 0
-        expected = int_of(message, Tag.NextExpectedMsgSeqNum)
-        if not reset and expected > self.next_out:
-            raise Ending(f"NextExpectedMsgSeqNum too high, expecting {self.next_out} but received {expected}")
-        return expected
-
-    def _log_on(self, message: Message, asked_s: int, reset: bool, expected: int, now_ns: int) -> None:
+    def _log_on(self, message: Message, logon: Logon, now_ns: int) -> None:
         answer = self.state is not State.LOGON_SENT
         # An initiator that asked for the reset has begun again already; the answer's 141=Y is the echo.
-        if reset and (answer or self._logon_seq != 1):
+        if logon.reset and (answer or self._logon_seq != 1):
             self._reset_numbers()
-        elif reset:
+        elif logon.reset:
             self.next_in = 1
         self._move(Input.LOGON, now_ns)
         if message.seq == self.next_in:
             self.next_in += 1
         if answer:
-            self.heartbeat_s = asked_s
-            self._send_logon(now_ns, reset)
-        # Sent while the Logon was under way: numbered and stored, not written. And what the peer lacks.
-        resend_from = self._logon_seq + 1
-        if 0 < expected <= self._logon_seq and not reset:
-            resend_from = expected
-        if answer and resend_from == self._logon_seq:
-            resend_from += 1  # it lacks no more than our Logon, which it is about to read
-        if resend_from < self.next_out:
-            self._events.append(ResendRequested(resend_from, self.next_out - 1))
+            self.heartbeat_s = logon.heartbeat_s
+            self._send_logon(now_ns, logon.reset)
+        lacking_from = resend_after_logon(0 if logon.reset else logon.expected, self._logon_seq, answer)
+        if lacking_from < self.next_out:
+            self._events.append(ResendRequested(lacking_from, self.next_out - 1))
         if message.seq > self.next_in:
             self._gap.keep(message.seq, Message(message.fields))
-            if expected:  # it has read our 789, or will
+            if logon.expected:  # it has read our 789, or will
                 self._gap.expect(self.next_in, message.seq - 1, now_ns)
             else:
                 self._request(self._gap.open(self.next_in, message.seq - 1, now_ns), now_ns)
         self._events.append(LoggedOn())
 
     def _send_logon(self, now_ns: int, reset: bool) -> None:
-        config = self.config
-        fields: list[tuple[int, str]] = [(Tag.EncryptMethod, "0"), (Tag.HeartBtInt, str(self.heartbeat_s))]
-        if reset:
-            fields.append((Tag.ResetSeqNumFlag, "Y"))
-        if config.sign is not None:
-            fields += config.sign(self.next_out, self._writer.time_text(now_ns))
-        if config.role is Role.INITIATOR:
-            fields += config.logon_fields
-        if config.next_expected:
-            fields.append((Tag.NextExpectedMsgSeqNum, str(self.next_in)))
-        if config.appl_ver_id:
-            fields.append((Tag.DefaultApplVerID, config.appl_ver_id))
+        time_text = self._writer.time_text(now_ns)
+        fields = logon_fields(self.config, self.heartbeat_s, reset, self.next_out, time_text, self.next_in)
         self._logon_seq = self.send(MsgType.Logon, fields, now_ns).seq
 
     def _reset_numbers(self) -> None:
@@ -480,17 +440,13 @@ class Session:
     # --- the rest -------------------------------------------------------------------------------------
 
     def _keep_alive(self, now_ns: int) -> None:
-        interval_ns = self.heartbeat_s * NS_PER_S
-        if interval_ns == 0:
-            return
-        silent_ns = now_ns - self._received_ns
-        if silent_ns >= GONE_AFTER * interval_ns:
-            self._fail(f"nothing received for {_seconds(silent_ns)}", now_ns)
-        elif silent_ns >= TEST_REQUEST_AFTER * interval_ns and not self._test_request_out:
-            self._test_request_out = True
-            self.send(MsgType.TestRequest, [(Tag.TestReqID, "TEST")], now_ns)
-        elif now_ns - self._sent_ns >= interval_ns and not self._test_request_out:
-            self.send(MsgType.Heartbeat, [], now_ns)
+        match self._alive.due(self.heartbeat_s, now_ns):
+            case Due.HEARTBEAT:
+                self.send(MsgType.Heartbeat, [], now_ns)
+            case Due.TEST_REQUEST:
+                self.send(MsgType.TestRequest, [(Tag.TestReqID, "TEST")], now_ns)
+            case Due.GONE:
+                self._fail(f"nothing received for {_seconds(self._alive.silent_ns(now_ns))}", now_ns)
 
     def _rejected(self, message: Message, violation: Violation, now_ns: int) -> None:
         if self.state in LOGGING_ON:

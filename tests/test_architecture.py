@@ -50,9 +50,8 @@ CLOCK_AND_CHANCE: Final = {
 }
 # Where money, price and quantity are decided.
 MONEY: Final = ("core/", "actors/", "fix/order_router.py")
-# A module grows past this when it holds a second idea. The FIX session is one state machine, kept whole.
+# A module grows past this when it holds a second idea.
 LINES_MAX: Final = 500
-LINES_MAX_OF: Final = {"fix/session.py": 700}
 
 
 @cache
@@ -159,7 +158,7 @@ def test_no_module_outgrows_its_idea() -> None:
     long = [
         f"{_name(path)}: {lines} lines"
         for path in _sources()
-        if (lines := len(path.read_text("utf-8").splitlines())) > LINES_MAX_OF.get(_name(path), LINES_MAX)
+        if (lines := len(path.read_text("utf-8").splitlines())) > LINES_MAX
     ]
     assert long == []
 
