@@ -25,6 +25,7 @@ from typing import Any, Final
 import numpy as np
 
 from core import ids
+from loadtests import plots
 from loadtests.measure import Row, percentiles, progress, row
 
 RATE: Final = 100
@@ -128,15 +129,25 @@ def _round(
     return np.array(answered) - np.array(due), np.array(wire) - np.array(due[: len(wire)])
 
 
-def bench() -> list[Row]:
-    wire_all, rows_limit = [], []
-    ours: dict[str, list[float]] = {"answer": [], "wire": []}
-    limit: dict[str, list[float]] = {"answer": [], "wire": []}
+class _Side:
+    """What was measured of one side, a list entry a round."""
+
+    def __init__(self) -> None:
+        self.answers: list[np.ndarray] = []
+        self.wires: list[np.ndarray] = []
+
+    def medians(self, values: list[np.ndarray]) -> list[float]:
+        return [float(np.median(v)) / 1000 for v in values]
+
+
+def measure(gate: str) -> tuple[_Side, _Side]:
+    """(ours, limit) over ROUNDS alternating rounds, on a stack of its own at this gate."""
+    ours, limit = _Side(), _Side()
     with tempfile.TemporaryDirectory() as folder:
-        data_dir, base, tap_port = Path(folder) / "data", 24_680, free_port()
-        words = ("--data-dir", str(data_dir), "--port-base", str(base))
+        base, tap_port = 24_680, free_port()
+        words = ("--data-dir", str(Path(folder) / "data"), "--port-base", str(base), "--gate", gate)
         tap = Tap(tap_port, base + 2)
-        progress("starting a stack")
+        progress(f"starting a stack, gate {gate}")
         _tradewind("up", "--detach", *words, "--venue-address", f"127.0.0.1:{tap_port}")
         limit_http, limit_venue = free_port(), free_port()
         limit_tap = Tap(limit_venue, 0)
@@ -158,18 +169,30 @@ def bench() -> list[Row]:
                 limit_answers, limit_wires = _round(limit_http, headers, count, limit_tap, limit=True)
                 if number < 0:
                     continue
-                ours["answer"].append(float(np.median(answers)) / 1000)
-                ours["wire"].append(float(np.median(wires)) / 1000)
-                limit["answer"].append(float(np.median(limit_answers)) / 1000)
-                limit["wire"].append(float(np.median(limit_wires)) / 1000)
-                wire_all.append(wires)
-                rows_limit.append(limit_wires)
+                ours.answers.append(answers)
+                ours.wires.append(wires)
+                limit.answers.append(limit_answers)
+                limit.wires.append(limit_wires)
         finally:
             relay.terminate()
             _tradewind("down", *words)
-    note = "limit: uvloop + httptools that only moves bytes"
-    return [
-        row("rest_to_fix_wire_p50", "us", ours["wire"], limit=limit["wire"], note=note),
-        row("rest_answer_p50", "us", ours["answer"], limit=limit["answer"]),
-        *percentiles(np.concatenate(wire_all), "rest_to_fix_wire"),
-    ]
+    return ours, limit
+
+
+def bench() -> list[Row]:
+    rows: list[Row] = []
+    curves: dict[str, np.ndarray] = {}
+    for gate in ("written", "synced"):
+        ours, limit = measure(gate)
+        for what, mine, theirs in (
+            ("wire", ours.wires, limit.wires),
+            ("answer", ours.answers, limit.answers),
+        ):
+            name = f"rest_{what}_{gate}"
+            rows.append(row(f"{name}_p50", "us", ours.medians(mine), limit=limit.medians(theirs)))
+            rows += [r for r in percentiles(np.concatenate(mine), name) if not r.what.endswith("p50")]
+        curves[f"order in to FIX out, gate {gate}"] = np.concatenate(ours.wires)
+        curves.setdefault("limit: uvloop that only moves bytes", np.concatenate(limit.wires))
+    path = plots.latency("rest_to_fix", f"REST order in to FIX out, {RATE} orders/s, whole stack", curves)
+    rows[-1].note = f"limit: uvloop + httptools that only moves bytes; plot in {path}"
+    return rows
