@@ -13,7 +13,10 @@ import pickle
 import shutil
 import ssl
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+
+import msgspec
 
 from app.config import Address, Config, Ports, run_dir_of
 from fix.acceptor import Acceptor, only
@@ -23,6 +26,7 @@ from fix.initiator import Initiator, Line
 from fix.profiles.profile import Host
 from fix.session import Role, SessionConfig
 from fix.tags import MsgType, Tag
+from fix.tls import TlsFiles
 from tests.fix.peers import Desk, until
 from tests.gateways.conftest import Market, RunningShard
 
@@ -89,7 +93,14 @@ class FixDesk:
     """Start it with `async with`. `market` is the shard's administrator and quotes; nothing else reports to
     it."""
 
-    def __init__(self, folder: Path, port_base: int) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        port_base: int,
+        rules: Mapping[str, Mapping[str, object]] | None = None,
+        tls: TlsFiles | None = None,
+    ) -> None:
+        """`rules`: the door's rules by key (`gateways/fix_rules.py`). `tls`: the door speaks TLS with these."""
         names = ("rest", "fix", "venue", "smtp", "postgres", "nats", "valkey")
         ports = Ports(**{name: port_base + i for i, name in enumerate(names)})
         self.folder = folder
@@ -98,6 +109,11 @@ class FixDesk:
             gate="written", postgres_url="", nats_url="", redis_url="", replay=None, speed=1.0, ports=ports,
             venue_address=Address("127.0.0.1", ports.venue), embedded=frozenset(),
         )  # fmt: skip
+        if tls is not None:
+            self.config = msgspec.structs.replace(
+                self.config, fix_tls_cert=tls.cert, fix_tls_key=tls.key, fix_tls_ca=tls.ca
+            )
+        self._rules = rules or {}
         self.venue = Venue()
         self.roles: dict[str, asyncio.subprocess.Process] = {}
         self._clients: list[tuple[Initiator, asyncio.Task[None]]] = []
@@ -105,7 +121,12 @@ class FixDesk:
     async def __aenter__(self) -> FixDesk:
         self.folder.mkdir(exist_ok=True)
         credentials = [
-            {"key_id": key, "secret_sha256": hashlib.sha256(secret.encode()).hexdigest(), "account": account}
+            {
+                "key_id": key,
+                "secret_sha256": hashlib.sha256(secret.encode()).hexdigest(),
+                "account": account,
+                "fix": self._rules.get(key, {}),
+            }
             for key, (secret, account) in SECRETS.items()
         ]
         self.config.credentials_path.write_text(json.dumps({"credentials": credentials}))
@@ -124,8 +145,9 @@ class FixDesk:
 
     async def __aexit__(self, *_: object) -> None:
         for initiator, task in self._clients:
-            await initiator.close()
-            task.cancel()
+            if not task.cancelled():
+                await initiator.close()
+                task.cancel()
         for role in list(self.roles):
             await self.kill(role)
         await self.stop_venue()
@@ -154,6 +176,17 @@ class FixDesk:
             await process.wait()
         return process.returncode
 
+    async def leave(self, client: Client, in_order: bool) -> None:
+        """The client goes: with a Logout, or as if its machine lost its power."""
+        task = next(task for initiator, task in self._clients if initiator is client.initiator)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        if in_order:
+            await client.initiator.close()
+        else:
+            client.session.hang_up()
+            client.session.close()
+
     async def start_venue(self) -> None:
         self.venue.acceptor = Acceptor(self.folder / "venue", "SIMULATOR", self.venue, only({"TRADEWIND"}))
         await self.venue.acceptor.listen("127.0.0.1", self.config.ports.venue)
@@ -180,6 +213,7 @@ class FixDesk:
         line = Line((Host("127.0.0.1", self.config.ports.fix),), tls)
         initiator = Initiator(folder, config, application, line)
         application.session = initiator.session
+        application.initiator = initiator
         self._clients.append((initiator, asyncio.create_task(initiator.run())))
         return application
 
@@ -188,6 +222,7 @@ class Client(Desk):
     """A FIX client of the desk, and what it was told."""
 
     session: DurableSession
+    initiator: Initiator
 
     def __init__(self) -> None:
         super().__init__()
