@@ -84,7 +84,9 @@ def salvage(frame: bytes, error: ParseError) -> tuple[Message, Violation]:
     message = Message(readable, frame)
     if error.empty_value:
         return message, Violation(RejectReason.TAG_WITHOUT_VALUE, error.tag)
-    text = (bad or b"").decode("latin-1")
+    if bad is None:  # a data field that is not as long as the field before it says
+        return message, Violation(RejectReason.INCORRECT_DATA_FORMAT, error.tag)
+    text = bad.decode("latin-1")
     tag_number = int(text) if _is_number(text.removeprefix("-")) else None
     return message, Violation(RejectReason.INVALID_TAG_NUMBER, tag_number)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fix.codec import encode, parse
 from fix.dictionary import load
@@ -283,6 +285,16 @@ def test_a_number_of_thousands_of_digits_is_a_fault_of_the_message_alone(digits:
     assert talk.session.next_in == 4
 
 
+def test_a_data_field_that_is_not_as_long_as_it_should_be_is_named() -> None:
+    talk = Talk()
+    talk.hear("A", 1, LOGON)
+    body = "35=B\x0134=2\x0149=TW\x0152=20261124-12:00:00\x0156=ISLD\x01354=9\x01355=abc\x01"
+    frame = f"8=FIX.4.4\x019={len(body)}\x01{body}".encode()
+    frame += b"10=%03d\x01" % (sum(frame) & 255)
+    talk.events += talk.session.receive(frame, talk.now_ns)
+    assert talk.said() == ["35=3|34=2|45=2|58=Incorrect data format for value|371=355|372=B|373=6"]
+
+
 # --- framing ----------------------------------------------------------------------------------------------
 
 
@@ -310,3 +322,36 @@ def test_quickfixs_framing_drops_what_is_no_length_and_goes_on() -> None:
 def _fields(raw: bytes) -> list[tuple[int, str]]:
     parts = (part.partition(b"=") for part in raw[:-1].split(b"\x01"))
     return [(int(tag), value.decode()) for tag, _, value in parts][2:-1]
+
+
+# --- anything at all --------------------------------------------------------------------------------------
+
+_TAGS = st.sampled_from(
+    ("34", "35", "43", "49", "52", "56", "122", "123", "141", "789", "7", "16", "36", "108", "112", "45", "11", "386",
+     "336", "0", "-1", "", "x", "9" * 5000)
+)  # fmt: skip
+_VALUES = st.sampled_from(
+    ("Y", "N", "0", "1", "2", "3", "9", "-1", "TW", "ISLD", "20261124-12:00:00", "20991231-00:00:00", "A", "D", "4",
+     "5", "", "=", "\xb2", "9" * 5000)
+)  # fmt: skip
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from("0123456789ADj*"), st.integers(0, 9), st.lists(st.tuples(_TAGS, _VALUES)))
+    )
+)
+def test_whatever_a_peer_sends_is_answered_or_ends_the_session(
+    messages: list[tuple[str, int, list[tuple[str, str]]]],
+) -> None:
+    talk = Talk(validator=Validator(load("FIX.4.4")), next_expected=True)
+    for msg_type, seq, fields in [("A", 1, [("98", "0"), ("108", "30")]), *messages]:
+        body = f"35={msg_type}\x0134={seq}\x0149=TW\x0152=20261124-12:00:00\x0156=ISLD\x01"
+        body += "".join(f"{tag}={value}\x01" for tag, value in fields)
+        frame = f"8=FIX.4.4\x019={len(body)}\x01{body}".encode("latin-1")
+        frame += b"10=%03d\x01" % (sum(frame) & 255)
+        before = talk.session.next_in
+        talk.events += talk.session.receive(frame, talk.now_ns)
+        assert talk.session.next_in >= before or talk.session.next_in == 2, "only a reset takes it back"
+    outgoing = [sent.seq for sent in talk.session.take_outgoing()]
+    assert outgoing[-1:] == [talk.session.next_out - 1] or not outgoing
