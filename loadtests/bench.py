@@ -6,12 +6,13 @@ import sys
 from collections.abc import Sequence
 from typing import Final
 
-from loadtests import decision, rest_to_fix, ring
+from loadtests import decision, fix_codec, rest_to_fix, ring
 from loadtests.measure import Bench, show
 
 BENCHES: Final[dict[str, tuple[str, Bench]]] = {
     "ring": ("shared-memory ring, between two processes", ring.bench),
     "core": ("a new order in the shard's thread", decision.bench),
+    "fix": ("parsing and encoding FIX", fix_codec.bench),
     "rest": ("order in (REST) to FIX out, over the whole stack", rest_to_fix.bench),
 }
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import Final
 
 from fix.wire.frame import ZERO
-from shared_mem.atomics import load_u8
+from fix.wire.tokens import digits_value
+from shared_mem.atomics import load_i64, load_u8
 from shared_mem.jit import jit
 
 # What no field can say: one below the least number that is read.
@@ -18,7 +19,10 @@ BAD: Final = -(2**63)
 _MINUS: Final = ord("-")
 _PLUS: Final = ord("+")
 _POINT: Final = ord(".")
-_COLON: Final = ord(":")
+# In HH:MM:SS as a word: where the colons are, that they are there, and what makes zeros of them.
+_COLONS_MASK: Final = 0x0000FF0000FF0000
+_COLONS: Final = 0x00003A00003A0000
+_COLONS_TO_ZEROS: Final = 0x00000A00000A0000
 _YES: Final = ord("Y")
 _NO: Final = ord("N")
 
@@ -116,15 +120,6 @@ def read_bool(address: int, length: int) -> int:
 
 
 @jit
-def _two(address: int) -> int:
-    """Two digits; far below 0 when one is none."""
-    tens, ones = load_u8(address) - ZERO, load_u8(address + 1) - ZERO
-    if tens < 0 or tens > 9 or ones < 0 or ones > 9:
-        return -10_000
-    return tens * 10 + ones
-
-
-@jit
 def days_since_1970(year: int, month: int, day: int) -> int:
     """Days from 1970-01-01 in the Gregorian calendar, for year >= 1970. The year begins in March here, so that
     the leap day is its last."""
@@ -152,17 +147,17 @@ def read_utc_ns(address: int, length: int) -> int:
     fraction_digits = length - _SECOND_CHARACTERS - 1
     if fraction_digits != -1 and fraction_digits != 3 and fraction_digits != 6 and fraction_digits != 9:
         return BAD
-    # All 17 characters are there.
-    year = _two(address) * 100 + _two(address + 2)
-    month, day = _two(address + 4), _two(address + 6)
-    hour, minute, second = _two(address + 9), _two(address + 12), _two(address + 15)
-    if load_u8(address + 8) != _MINUS or load_u8(address + 11) != _COLON or load_u8(address + 14) != _COLON:
+    # All 17 characters are there: eight of the date, '-', eight of the time.
+    date = digits_value(load_i64(address))
+    clock = load_i64(address + 9)
+    if date < 0 or load_u8(address + 8) != _MINUS or (clock & _COLONS_MASK) != _COLONS:
         return BAD
+    time = digits_value(clock ^ _COLONS_TO_ZEROS)  # HH0MM0SS
+    year, month, day = date // 10_000, date // 100 % 100, date % 100
+    hour, minute, second = time // 1_000_000, time // 1_000 % 100, time % 100
     if year < _YEAR_MIN or year > _YEAR_MAX or month < 1 or month > 12 or day < 1:
         return BAD
-    if day > days_of_month(year, month) or hour < 0 or hour > 23 or minute < 0 or minute > 59:
-        return BAD
-    if second < 0 or second > 60:
+    if day > days_of_month(year, month) or time < 0 or hour > 23 or minute > 59 or second > 60:
         return BAD
     fraction_ns = 0
     if fraction_digits > 0:
