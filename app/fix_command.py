@@ -46,8 +46,14 @@ def act(words: argparse.Namespace) -> int:
 # -- echo-acceptor -----------------------------------------------------------------------------------------
 
 
+def _port(text: str) -> int:
+    if not (text.isascii() and text.isdigit()) or int(text[:6]) > 65_535:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port; give a number from 0 to 65535")
+    return int(text)
+
+
 def _echo_words(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--port", type=int, required=True, metavar="N", help="0: any free one")
+    parser.add_argument("--port", type=_port, required=True, metavar="N", help="0: any free one")
     parser.add_argument(
         "--host", default="127.0.0.1", metavar="HOST", help="where it listens (default: here)"
     )

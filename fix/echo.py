@@ -73,6 +73,12 @@ def _number(text: str) -> int:
     return int(text)
 
 
+def _digits(text: str) -> int:
+    if text not in ("0", "3", "6", "9"):
+        raise OptionError(f"{text!r} is none of 0, 3, 6, 9")
+    return int(text)
+
+
 def _session(name: str, value: Callable[[str], object]) -> Callable[[Options, str], Options]:
     return lambda options, text: replace(options, session=options.session | {name: value(text)})
 
@@ -101,7 +107,7 @@ OPTIONS: Final[dict[str, Callable[[Options, str], Options]]] = {
     "MaxLatency": _session("sending_time_skew_ns_max", _ns),
     "LogonTimeout": _session("logon_timeout_ns", _ns),
     "LogoutTimeout": _session("logout_timeout_ns", _ns),
-    "TimeStampPrecision": _session("time_digits", _number),
+    "TimeStampPrecision": _session("time_digits", _digits),
     "ResendRequestChunkSize": _session("resend_chunk", _number),
     "EnableNextExpectedMsgSeqNum": _session("next_expected", _flag),
     "EnableLastMsgSeqNumProcessed": _session("last_processed", _flag),
@@ -123,7 +129,7 @@ def options_of(version: str, dialect: str, given: Mapping[str, str]) -> Options:
     if dialect == "quickfixj":
         options = replace(options, framing="resync", session={"reset_on_disconnect": True})
     else:
-        options = replace(options, session={"reset_on_logon": True})
+        options = replace(options, session={"reset_on_logon": True, "terse": True})
     by_small_name = {name.lower(): name for name in OPTIONS}
     for small_name, text in given.items():
         name = by_small_name.get(small_name.lower())

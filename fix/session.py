@@ -433,7 +433,7 @@ class Session:
         self._validate(message)
         new = int_of(message, Tag.NewSeqNo)
         if new < self.next_in:
-            raise Violation(RejectReason.VALUE_INCORRECT)
+            raise Violation(RejectReason.VALUE_INCORRECT, Tag.NewSeqNo)
         self._gap.forget_below(new)
         self.next_in = new
 
@@ -456,7 +456,7 @@ class Session:
             self.next_in += 1
         self._reject(message, violation, now_ns)
         if violation.fatal:
-            self.logout("", now_ns)
+            self.logout("" if self.config.terse else str(violation), now_ns)
 
     def _reject(self, message: Message, violation: Violation, now_ns: int) -> None:
         self.send(MsgType.Reject, self._writer.reject_fields(message, violation), now_ns)

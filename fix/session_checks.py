@@ -38,7 +38,7 @@ def check_header(config: SessionConfig, message: Message, now_ns: int) -> None:
         raise Violation(RejectReason.COMP_ID_PROBLEM, fatal=True)
     sending_ns = time_of(message, Tag.SendingTime)
     if 0 < config.sending_time_skew_ns_max < abs(sending_ns - now_ns):
-        raise Violation(RejectReason.SENDING_TIME_ACCURACY, fatal=True)
+        raise Violation(RejectReason.SENDING_TIME_ACCURACY, Tag.SendingTime, fatal=True)
 
 
 def check_orig_sending_time(message: Message) -> None:
@@ -46,7 +46,7 @@ def check_orig_sending_time(message: Message) -> None:
     if message.type == MsgType.SequenceReset:
         return  # vol. 2: a gap fill need not say when it was first sent, for it never was
     if time_of(message, Tag.OrigSendingTime) > time_of(message, Tag.SendingTime):
-        raise Violation(RejectReason.SENDING_TIME_ACCURACY, fatal=True)
+        raise Violation(RejectReason.SENDING_TIME_ACCURACY, Tag.OrigSendingTime, fatal=True)
 
 
 def is_reset(message: Message) -> bool:

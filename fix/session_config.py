@@ -62,4 +62,6 @@ class SessionConfig:
     resend_chunk: int = 0  # a resend request asks for so many messages at most; 0: for all there are
     next_expected: bool = False  # NextExpectedMsgSeqNum (789) in the Logon instead of resend requests
     last_processed: bool = False  # LastMsgSeqNumProcessed (369) in every header
+    # Rejects without the tag (371) where QuickFIX leaves it out, and no text in the Logout behind them.
+    terse: bool = False
     framing: Callable[[], Framing] = Framer

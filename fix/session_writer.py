@@ -11,6 +11,7 @@ from typing import Final
 
 from fix import timestamps
 from fix.codec import Field, Message, encode, parse
+from fix.session_checks import is_reset
 from fix.session_config import SessionConfig
 from fix.session_events import Stored
 from fix.session_gap import Ask
@@ -20,6 +21,7 @@ from fix.tags import (
     REJECT_REASON_MAX,
     REVERSE_ROUTES,
     MsgType,
+    RejectReason,
     Tag,
 )
 from fix.violation import Violation
@@ -40,6 +42,7 @@ class Writer:
         self._own_tags = HEADER_TAGS | {tag for tag, _ in config.header_fields}
         self._time_digits = 0 if config.begin_string in _BEFORE_4_2 else config.time_digits
         self._last_processed = config.last_processed
+        self._terse = config.terse
         self._no_end = _NO_END_BEFORE_4_2 if config.begin_string in _BEFORE_4_2 else 0
 
     def time_text(self, now_ns: int) -> str:
@@ -83,12 +86,13 @@ class Writer:
         ]
         reason_max = REJECT_REASON_MAX.get(self._begin_string, violation.reason)
         text = str(violation)
-        if reason_max < 0 and violation.tag is not None:
-            text += f" ({violation.tag})"  # which has no field of its own there
+        tag = None if self._terse and _is_left_out(message, violation) else violation.tag
+        if reason_max < 0 and tag is not None:
+            text += f" ({tag})"  # which has no field of its own there
         fields += ((Tag.RefSeqNum, str(message.seq)), (Tag.Text, text))
         if reason_max >= 0:
-            if violation.tag is not None:
-                fields.append((Tag.RefTagID, str(violation.tag)))
+            if tag is not None:
+                fields.append((Tag.RefTagID, str(tag)))
             fields.append((Tag.RefMsgType, message.type))
         if violation.reason <= reason_max:
             fields.append((Tag.SessionRejectReason, str(int(violation.reason))))
@@ -115,6 +119,13 @@ class Writer:
         message = parse(stored.raw)
         body = [field for field in message.fields[3:-1] if field[0] not in self._own_tags]
         return self.encode(message.type, stored.seq, body, now_ns, next_in, message.require(Tag.SendingTime))
+
+
+def _is_left_out(message: Message, violation: Violation) -> bool:
+    """Whether QuickFIX does not name the tag of this fault."""
+    if is_reset(message):
+        return violation.tag == Tag.NewSeqNo and violation.reason is RejectReason.VALUE_INCORRECT
+    return violation.reason in (RejectReason.SENDING_TIME_ACCURACY, RejectReason.INVALID_MSG_TYPE)
 
 
 def _tag(field: tuple[int, str]) -> int:

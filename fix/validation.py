@@ -88,7 +88,7 @@ class _Rules:
     def check(self, message: Message) -> None:
         spec = self._dictionary.message(message.type)
         if spec is None:
-            raise Violation(RejectReason.INVALID_MSG_TYPE)
+            raise Violation(RejectReason.INVALID_MSG_TYPE, Tag.MsgType)
         seen, strangers = self._check_structure(message.fields, spec.body)
         if self._strict.required:
             for block in (self._dictionary.header, self._dictionary.trailer, spec.body):

@@ -169,8 +169,8 @@ def test_2e_poss_dup_already_received_is_dropped(talk: Talk) -> None:
 def test_2f_poss_dup_with_orig_sending_time_after_sending_time(talk: Talk) -> None:
     answers = talk.hear("D", 2, "43=Y|122=20991231-00:00:00|11=A")
     assert answers == [
-        "35=3|34=2|45=2|58=SendingTime accuracy problem|372=D|373=10",
-        "35=5|34=3",
+        "35=3|34=2|45=2|58=SendingTime accuracy problem|371=122|372=D|373=10",
+        "35=5|34=3|58=SendingTime accuracy problem",
     ]
 
 
@@ -191,7 +191,7 @@ def test_2i_begin_string_of_another_version_ends_the_session(talk: Talk) -> None
 def test_2k_comp_id_of_somebody_else(talk: Talk, who: str) -> None:
     assert talk.hear("0", 2, **{who: "OTHER"}) == [
         "35=3|34=2|45=2|58=CompID problem|372=0|373=9",
-        "35=5|34=3",
+        "35=5|34=3|58=CompID problem",
     ]
     assert talk.hear("5", 3) == []
     assert talk.ended() == "Logout"
@@ -200,8 +200,8 @@ def test_2k_comp_id_of_somebody_else(talk: Talk, who: str) -> None:
 def test_2o_sending_time_two_minutes_off(talk: Talk) -> None:
     raw = from_peer("0", 2, now_ns=talk.now_ns - 121 * SECOND_NS)
     assert talk.hear_raw(raw) == [
-        "35=3|34=2|45=2|58=SendingTime accuracy problem|372=0|373=10",
-        "35=5|34=3",
+        "35=3|34=2|45=2|58=SendingTime accuracy problem|371=52|372=0|373=10",
+        "35=5|34=3|58=SendingTime accuracy problem",
     ]
 
 

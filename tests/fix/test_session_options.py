@@ -260,6 +260,19 @@ def test_an_invalid_message_is_rejected_takes_its_number_and_never_reaches_the_a
     assert not any(isinstance(event, Received) for event in talk.events)
 
 
+def test_a_terse_session_says_no_more_than_quickfix() -> None:
+    talk = Talk(validator=Validator(load("FIX.4.4")), terse=True)
+    talk.hear("A", 1, LOGON)
+    assert talk.hear("*", 2) == ["35=3|34=2|45=2|58=Invalid MsgType|372=*|373=11"]
+    assert talk.hear("4", 0, "36=1") == [
+        "35=3|34=3|45=0|58=Value is incorrect (out of range) for this tag|372=4|373=5"
+    ]
+    assert talk.hear("0", 3, "43=Y|122=20991231-00:00:00") == [
+        "35=3|34=4|45=3|58=SendingTime accuracy problem|372=0|373=10",
+        "35=5|34=5",
+    ]
+
+
 def test_an_invalid_message_above_a_gap_is_rejected_once_when_it_is_due() -> None:
     talk = Talk(validator=Validator(load("FIX.4.4")))
     talk.hear("A", 1, LOGON)

@@ -52,7 +52,7 @@ def test_a_message_without_a_fault(msg_type: str, body: str) -> None:
 @pytest.mark.parametrize(
     ("msg_type", "body", "reason", "tag"),
     [
-        ("*", "", RejectReason.INVALID_MSG_TYPE, None),
+        ("*", "", RejectReason.INVALID_MSG_TYPE, 35),
         ("0", "999=HI", RejectReason.INVALID_TAG_NUMBER, 999),
         ("0", "5000=HI", RejectReason.INVALID_TAG_NUMBER, 5000),
         ("0", "55=IBM", RejectReason.TAG_NOT_DEFINED_FOR_TYPE, 55),
