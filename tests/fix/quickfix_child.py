@@ -1,8 +1,9 @@
 """Real QuickFIX (C++ with its Python binding) in a process of its own: it crashes now and then when it is
 stopped.
 
-`quickfix_child.py acceptor|initiator FOLDER PORT SENDER TARGET LOGON`, LOGON being a JSON object of tags for
-its Logon. It reads JSON lines [msg_type, [[tag, value], ...]] to send, "stop" to log out, and writes JSON
+`quickfix_child.py acceptor|initiator FOLDER PORT SENDER TARGET LOGON SETTINGS`, LOGON being a JSON object of
+tags for its Logon, SETTINGS one of QuickFIX's own settings besides; with certificates among them it speaks
+TLS. It reads JSON lines [msg_type, [[tag, value], ...]] to send, "stop" to log out, and writes JSON
 lines: ["logon"], ["logout"], ["heard", raw message].
 """
 
@@ -27,6 +28,7 @@ SocketAcceptPort={port}
 SocketConnectHost=127.0.0.1
 SocketConnectPort={port}
 SocketReuseAddress=Y
+{more}
 [SESSION]
 BeginString=FIX.4.4
 SenderCompID={sender}
@@ -83,14 +85,26 @@ def send(session_id: Any, msg_type: str, fields: list[tuple[int, str]]) -> None:
     quickfix.Session.sendToTarget(message, session_id)
 
 
-def main(kind: str, folder: Path, port: str, sender: str, target: str, logon: dict[str, str]) -> None:
+def main(
+    kind: str,
+    folder: Path,
+    port: str,
+    sender: str,
+    target: str,
+    logon: dict[str, str],
+    more: dict[str, str],
+) -> None:
     folder.mkdir(exist_ok=True)
     config = folder / "quickfix.cfg"
-    config.write_text(SETTINGS.format(kind=kind, folder=folder, port=port, sender=sender, target=target))
+    lines = "\n".join(f"{name}={value}" for name, value in more.items())
+    config.write_text(
+        SETTINGS.format(kind=kind, folder=folder, port=port, sender=sender, target=target, more=lines)
+    )
     settings = quickfix.SessionSettings(str(config))
     application = Application(kind == "acceptor", logon)
     store, log = quickfix.FileStoreFactory(settings), quickfix.FileLogFactory(str(folder / "log"))
-    make = quickfix.SocketAcceptor if kind == "acceptor" else quickfix.SocketInitiator
+    tls = "SSL" if "CertificationAuthoritiesFile" in more else ""
+    make = getattr(quickfix, f"{tls}Socket{kind.capitalize()}")
     runner = make(application, store, settings, log)
     runner.start()
     session_id = quickfix.SessionID("FIX.4.4", sender, target)
@@ -103,5 +117,5 @@ def main(kind: str, folder: Path, port: str, sender: str, target: str, logon: di
 
 
 if __name__ == "__main__":
-    role, where, number, ours, theirs, logon_json = sys.argv[1:]
-    main(role, Path(where), number, ours, theirs, json.loads(logon_json))
+    role, where, number, ours, theirs, logon_json, settings_json = sys.argv[1:]
+    main(role, Path(where), number, ours, theirs, json.loads(logon_json), json.loads(settings_json))

@@ -9,6 +9,25 @@ from pathlib import Path
 
 from fix.codec import Message, parse
 from fix.durable import Outgoing
+from fix.tls import TlsFiles
+
+
+def tls_settings(kind: str, files: TlsFiles) -> dict[str, str]:
+    """QuickFIX's names for a certificate of its own and an authority of ours, which its peer must have."""
+    side = "Server" if kind == "acceptor" else "Client"
+    return {
+        f"{side}CertificateFile": str(files.cert),
+        f"{side}CertificateKeyFile": str(files.key),
+        "CertificationAuthoritiesFile": str(files.ca),
+        "CertificateVerifyLevel": "2",
+    }
+
+
+def numbers_of(folder: Path, sender: str, target: str) -> tuple[int, int]:
+    """(next out, next in), as QuickFIX's file store has them."""
+    text = (folder / f"FIX.4.4-{sender}-{target}.seqnums").read_text()
+    return tuple(int(part) for part in text.split(":"))  # type: ignore[return-value]
+
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -24,9 +43,24 @@ class QuickFix:
 
     @classmethod
     async def start(
-        cls, kind: str, folder: Path, port: int, sender: str, target: str, logon: dict[int, str]
+        cls,
+        kind: str,
+        folder: Path,
+        port: int,
+        sender: str,
+        target: str,
+        logon: dict[int, str],
+        settings: dict[str, str] | None = None,
     ) -> QuickFix:
-        arguments = (kind, str(folder), str(port), sender, target, json.dumps(logon))
+        arguments = (
+            kind,
+            str(folder),
+            str(port),
+            sender,
+            target,
+            json.dumps(logon),
+            json.dumps(settings or {}),
+        )
         pipe = asyncio.subprocess.PIPE
         command = (sys.executable, "-m", "tests.fix.quickfix_child", *arguments)
         return cls(await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdin=pipe, stdout=pipe))
@@ -57,6 +91,8 @@ class QuickFix:
     async def _read(self) -> None:
         assert self._process.stdout is not None
         async for line in self._process.stdout:
+            if not line.startswith(b"["):
+                continue  # its TLS says on the same pipe what it does
             what, *rest = json.loads(line)
             if what == "heard":
                 self.heard.append(parse(rest[0].encode("latin-1")))
