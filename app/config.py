@@ -42,6 +42,10 @@ SHM_DIR: Final = Path("/dev/shm")
 VENUE_HOST: Final = "127.0.0.1"
 
 Gate = Literal["written", "synced"]
+# Whom orders meet in the simulator besides each other: what is replayed, or a flow invented by a seed.
+VenueMarket = Literal["replay", "flow"]
+# A venue as it should be, or one on a bad day (fix/simulator/temper.py), to test who trades there.
+VenueTemper = Literal["calm", "ill"]
 
 
 class ConfigError(ValueError):
@@ -87,6 +91,9 @@ class Config(msgspec.Struct, frozen=True):
     """Which of "postgres", "nats", "valkey" this stack starts itself, because no url names another."""
     venue_file: Path | None = None
     """A venue other than one like the simulator: who, where, how, with which secrets (`fix/venue.py`)."""
+    venue_market: VenueMarket = "replay"
+    venue_temper: VenueTemper = "calm"
+    venue_seed: int = 1
     fix_tls_cert: Path | None = None
     fix_tls_key: Path | None = None
     fix_tls_ca: Path | None = None
@@ -174,6 +181,20 @@ def _gate(text: str) -> str:
     return text
 
 
+def _venue_market(text: str) -> str:
+    if text not in ("replay", "flow"):
+        raise ValueError(
+            'give "replay" (its quotes or recorded orders) or "flow" (orders invented by a seed)'
+        )
+    return text
+
+
+def _venue_temper(text: str) -> str:
+    if text not in ("calm", "ill"):
+        raise ValueError('give "calm" or, for tests, "ill" (late, doubled, garbled and unasked messages)')
+    return text
+
+
 def _speed(text: str) -> float:
     if text == "max":
         return math.inf
@@ -240,6 +261,13 @@ OPTIONS: Final = (
         "where orders go by FIX; default: this stack's simulator",
     ),
     Option("venue_file", _path, None, "FILE", "a venue by profile, with hosts and secrets (.toml, mode 600)"),
+    Option(
+        "venue_market", _venue_market, "replay", "KIND", "what the simulator trades against: replay or flow"
+    ),
+    Option(
+        "venue_temper", _venue_temper, "calm", "KIND", "how the simulator behaves: calm, or ill for tests"
+    ),
+    Option("venue_seed", _whole, "1", "N", "seed of the simulator's flow and of its ill temper"),
     Option(
         "fix_tls_cert", _path, None, "FILE", "certificate (PEM) of the FIX door, which then speaks TLS only"
     ),
@@ -350,6 +378,8 @@ def _build(values: dict[str, Any]) -> Config:
         raise ConfigError(
             "fix_tls_ca needs fix_tls_cert and fix_tls_key: without TLS nobody shows a certificate"
         )
+    if values["venue_market"] == "flow" and replay is not None:
+        raise ConfigError("venue_market 'flow' and replay exclude each other; leave one of them out")
     ports = Ports(**{name: values["port_base"] + offset for name, offset in PORT_OFFSETS.items()})
     secret = read_secret(data_dir)
     own = {

@@ -1,26 +1,35 @@
 """The role `venue`: the simulated exchange, behind a FIX 4.4 acceptor, on the market that the replay plays.
 
-Without a recording its liquidity is the current quotes (the ring of ticks); with one, the recorded order
-books, kept here from the lossless feed. It writes its FIX store under data_dir/venue and nothing else that
-lasts.
+Without a recording its liquidity is the current quotes (the ring of ticks), or a seeded flow of orders around
+them; with one, the recorded order books, kept here from the lossless feed. It writes its FIX store under
+data_dir/venue and nothing else that lasts. What it is and does: docs/simulator.md.
+
+Who is let in: the platform, the market's operator, and other members by a CompID that says so. It listens on
+the loopback only, and asks for no password.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable
 from typing import Final
 
 from actors.view import StateView
-from app.config import Config
+from app.config import VENUE_HOST, Config
 from core.records import TickKind
-from fix.acceptor import only
-from fix.simulator import recorded
+from fix.codec import Message as FixMessage
+from fix.durable import SessionKey
+from fix.simulator import flow, recorded
 from fix.simulator.application import Simulator
+from fix.simulator.control import OPERATOR
 from fix.simulator.exchange import Exchange
-from fix.simulator.market import Quotes
+from fix.simulator.flow import Flow
+from fix.simulator.ill_wire import IllWire
+from fix.simulator.market import NoMarket, Quotes
 from fix.simulator.orders import Answer, Instrument
+from fix.simulator.temper import Temper, WireTemper
 from fix.simulator.venue import Venue
 from marketdata.book import Book
 from marketdata.feed import FeedReader
@@ -32,8 +41,11 @@ from services.serving import run_until_terminated
 from shared_mem.broadcast import BroadcastReader
 from shared_mem.segment import SegmentMissing
 
+log = logging.getLogger(__name__)
+
 COMP_ID: Final = "SIMULATOR"
-CLIENTS: Final = frozenset({"TRADEWIND"})
+PLATFORM: Final = "TRADEWIND"
+MEMBER_PREFIX: Final = "MEMBER-"
 
 LOOK_S: Final = 0.02  # how often it looks for a shard or a replay that is starting too
 POLL_S: Final = 0.005  # between two looks at the ring of ticks, which rings no bell
@@ -47,12 +59,19 @@ def main(config: Config, ready: Callable[[], None]) -> None:
 
 
 async def _serve(config: Config, ready: Callable[[], None]) -> None:
-    market = QuoteMarket(config) if config.replay is None else RecordedMarket(config)
     instruments = {d.symbol: Instrument(d.tick_e8, d.lot_e8) for d in definitions(config.replay)}
+    market = _market(config, instruments)
     exchange = Exchange(instruments, market.liquidity)
+    is_ill = config.venue_temper == "ill"
+    temper = Temper(config.venue_seed) if is_ill else None
     folder = config.data_dir / "venue"
-    venue = Venue(exchange, folder, COMP_ID, only(CLIENTS), sync=config.gate == "synced")
-    await venue.acceptor.listen("127.0.0.1", config.ports.venue)
+    venue = Venue(exchange, folder, COMP_ID, _admit, sync=config.gate == "synced", temper=temper)
+    wire = IllWire(WireTemper(config.venue_seed)) if is_ill else None
+    if wire is None:
+        await venue.acceptor.listen(VENUE_HOST, config.ports.venue)
+    else:
+        log.warning("this venue is ill-tempered, by venue_temper and venue_seed=%d", config.venue_seed)
+        await wire.listen(VENUE_HOST, config.ports.venue, await venue.acceptor.listen(VENUE_HOST, 0))
     ready()
     tasks = [asyncio.create_task(venue.acceptor.run()), asyncio.create_task(market.run(venue.simulator))]
     try:
@@ -64,13 +83,29 @@ async def _serve(config: Config, ready: Callable[[], None]) -> None:
         for task in tasks:
             task.cancel()
         await venue.close("the venue stops")
+        if wire is not None:
+            await wire.close()
+
+
+def _admit(key: SessionKey, _logon: FixMessage) -> str | None:
+    if key.target in (PLATFORM, OPERATOR) or key.target.startswith(MEMBER_PREFIX):
+        return None
+    return f"SenderCompID (49) {key.target!r} is not known here; a member's begins with {MEMBER_PREFIX}"
+
+
+def _market(config: Config, instruments: dict[str, Instrument]) -> QuoteMarket | RecordedMarket:
+    if config.replay is not None:
+        return RecordedMarket(config)
+    return FlowMarket(config, instruments) if config.venue_market == "flow" else QuoteMarket(config)
 
 
 class QuoteMarket:
     """Quotes and trades from the ring of ticks to the exchange."""
 
+    liquidity: Quotes | NoMarket
+
     def __init__(self, config: Config) -> None:
-        self.liquidity = Quotes()
+        self._quotes = self.liquidity = Quotes()
         self._run_dir = config.run_dir
         self._symbols: dict[int, str] = {}
 
@@ -103,11 +138,29 @@ class QuoteMarket:
     def _take(self, tick: Tick, exchange: Exchange) -> list[Answer]:
         now_ns = time.time_ns()
         if tick.kind == TickKind.QUOTE:
-            self.liquidity.on_quote(*tick[:1], *tick[3:7], tick.recording_index)
+            self._quotes.on_quote(*tick[:1], *tick[3:7], tick.recording_index)
             return exchange.moved(tick.symbol, now_ns)
-        trade = self.liquidity.trade(tick.symbol, tick.px_e8, tick.size_e8, tick.recording_index)
+        trade = self._quotes.trade(tick.symbol, tick.px_e8, tick.size_e8, tick.recording_index)
         answers = exchange.printed(trade, now_ns) if trade is not None else []
         return answers + exchange.traded(tick.symbol, tick.px_e8, now_ns)
+
+
+class FlowMarket(QuoteMarket):
+    """Orders of invented participants around the quotes; the quotes themselves can't be traded with."""
+
+    def __init__(self, config: Config, instruments: dict[str, Instrument]) -> None:
+        super().__init__(config)
+        self.liquidity = NoMarket()
+        self._flow = Flow(instruments, config.venue_seed, time.time_ns())
+
+    def _take(self, tick: Tick, exchange: Exchange) -> list[Answer]:
+        """A quote comes, and one participant acts."""
+        if tick.kind != TickKind.QUOTE or not 0 < tick.bid_e8 < tick.ask_e8:
+            return []
+        answers: list[Answer] = []
+        for request in self._flow.step(tick.symbol, (tick.bid_e8 + tick.ask_e8) // 2):
+            answers += flow.ask(exchange, request, time.time_ns())
+        return answers
 
 
 class RecordedMarket:

@@ -36,6 +36,7 @@ from fix.simulator.requests import (
     replace_of,
 )
 from fix.simulator.state import VenueState
+from fix.simulator.temper import Telling, Temper
 from fix.store import StoreError
 from fix.tags import BusinessReason, MsgType, Tag
 
@@ -63,7 +64,7 @@ SessionOf = Callable[[str], DurableSession | None]
 
 class Simulator:
     """`Application` of fix/durable.py. `session_of` finds the session of an order's owner by its CompID;
-    `fail` is told of an error that must end the process."""
+    `fail` is told of an error that must end the process; `temper`: None for a venue that behaves."""
 
     def __init__(
         self,
@@ -72,12 +73,14 @@ class Simulator:
         clock: Callable[[], int],
         outbox: Outbox,
         fail: Callable[[BaseException], None],
+        temper: Temper | None = None,
     ) -> None:
         self.exchange = exchange
         self._session_of = session_of
         self._clock = clock
         self._outbox = outbox
         self._fail = fail
+        self._temper = temper
         self._untold: list[Answer] = []  # stands in the outbox
         self._causes: set[str] = set()  # whose messages caused it; their appends may be yet to come
         self._is_finishing = False
@@ -115,11 +118,12 @@ class Simulator:
         while oldest is not None and session.next_out - oldest.first_seq > REPORTS_BACK_MAX:
             answers.append(self.exchange.expire(oldest, self._clock(), f"{REPORTS_BACK_MAX} reports later"))
             oldest = self.exchange.oldest(owner)
-        own = [answer for answer in answers if answer.owner == owner]
+        if self._temper is not None:
+            answers += self._temper.unasked(self.exchange, answers, self._clock())
         self._keep_for_others(session, message, [a for a in answers if a.owner not in (owner, FLOW)])
-        self._note_phases(own, session.next_out)
+        messages = self._messages([a for a in answers if a.owner == owner], session.next_out)
         session.remember(self._state(session))
-        return [outgoing(answer) for answer in own]
+        return messages
 
     def publish(self, answers: Iterable[Answer]) -> None:
         """Sends what happened unasked to whom it belongs. Raises StoreError."""
@@ -210,15 +214,22 @@ class Simulator:
             session = self._session_of(owner)
             assert session is not None, f"an order of {owner}, whose session has no store"
             for at in range(0, len(theirs), REPORTS_PER_APPEND):
-                piece = theirs[at : at + REPORTS_PER_APPEND]
-                self._note_phases(piece, session.next_out)
-                session.send([outgoing(answer) for answer in piece], state=self._state(session))
+                messages = self._messages(theirs[at : at + REPORTS_PER_APPEND], session.next_out)
+                session.send(messages, state=self._state(session))
 
-    def _note_phases(self, answers: Sequence[Answer], first_seq: int) -> None:
-        """Which messages tell the operator a phase: a restart needs them."""
-        for seq, answer in enumerate(answers, first_seq):
+    def _messages(self, answers: list[Answer], first_seq: int) -> list[Outgoing]:
+        """The answers as they are told, under the numbers from `first_seq`. Notes which of them tell the
+        operator a phase: a restart needs those."""
+        tellings = [Telling(answer, False) for answer in answers]
+        if self._temper is not None:
+            tellings = self._temper.telling(answers)
+        messages: list[Outgoing] = []
+        for seq, (answer, is_again) in enumerate(tellings, first_seq):
             if isinstance(answer, StatusReport) and answer.owner == OPERATOR:
                 self.exchange.phase_told(answer, seq)
+            msg_type, fields = outgoing(answer)
+            messages.append((msg_type, [(POSS_RESEND, "Y"), *fields] if is_again else fields))
+        return messages
 
     def _statuses(self, session: DurableSession) -> list[Answer]:
         now_ns, owner = self._clock(), session.key.target

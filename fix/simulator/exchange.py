@@ -30,6 +30,7 @@ from fix.simulator.orders import (
     NewOrder,
     Order,
     ReplaceRequest,
+    Report,
     StatusReport,
 )
 from fix.simulator.registry import Registry
@@ -153,6 +154,19 @@ class Exchange:
         ]
         report = MassCancelReport(owner, order_id, cl_ord_id, symbol, len(ended), reason, text, now_ns)
         return [report, *ended]
+
+    def fill_after_cancel(self, canceled: Report, qty_e8: int, now_ns: int) -> list[Answer]:
+        """A trade with the market outside that happened before a cancel and is told after it, at the order's
+        limit. Nothing when the order is forgotten."""
+        order = self.registry.find(canceled.owner, canceled.orig_cl_ord_id or canceled.cl_ord_id)
+        if order is None or order.is_open or order.order_id != canceled.order_id:
+            return []
+        assert 0 < qty_e8 <= order.leaves_qty_e8
+        order.trade(order.price_e8, qty_e8)
+        report = self._reporter.report(order, ExecType.TRADE, now_ns)
+        report = report._replace(last_qty_e8=qty_e8, last_px_e8=order.price_e8)
+        self.trades.remember(order, report)
+        return [report]
 
     def expire(self, order: Order, now_ns: int, text: str) -> Answer:
         """Ends an open order that its owner did not cancel."""

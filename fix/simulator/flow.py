@@ -14,7 +14,8 @@ from random import Random
 from typing import Final
 
 from core.records import Side
-from fix.simulator.orders import CancelRequest, Instrument, NewOrder, ReplaceRequest
+from fix.simulator.exchange import Exchange
+from fix.simulator.orders import Answer, CancelRequest, Instrument, NewOrder, ReplaceRequest
 from fix.simulator.words import OrdType, TimeInForce
 
 FLOW: Final = "_FLOW"  # no CompID: nobody can log on as it
@@ -24,6 +25,23 @@ LEVELS: Final = 8  # ticks from the reference within which it quotes
 LOTS_MAX: Final = 300
 
 Request = NewOrder | CancelRequest | ReplaceRequest
+
+
+def ask(exchange: Exchange, request: Request, now_ns: int) -> list[Answer]:
+    """Does what a participant asks, and forgets the names that will not come again: there is no end to them."""
+    registry = exchange.registry
+    if isinstance(request, CancelRequest):
+        answers = exchange.cancel(request, now_ns)
+        registry.forget(FLOW, request.orig_cl_ord_id)
+        registry.forget(FLOW, request.cl_ord_id)
+    elif isinstance(request, ReplaceRequest):
+        answers = exchange.replace(request, now_ns)
+        registry.forget(FLOW, request.orig_cl_ord_id)
+    else:
+        answers = exchange.new_order(request, now_ns)
+        if request.tif is TimeInForce.IOC:
+            registry.forget(FLOW, request.cl_ord_id)
+    return answers
 
 
 class Flow:

@@ -75,6 +75,12 @@ class Registry:
         del self._open[order.owner][order.order_id]
         self._open_count -= 1
 
+    def forget(self, owner: str, cl_ord_id: str) -> None:
+        """An id that will not come again, of an order that is over or goes by another id now."""
+        order = self.find(owner, cl_ord_id)
+        if order is None or not order.is_open or order.cl_ord_id != cl_ord_id:
+            self._known.pop((owner, cl_ord_id), None)
+
     def remember(self, owner: str, cl_ord_id: str, order: Order | None) -> None:
         """Keeps a request's id, with the order that it names from now on; one that names an order stays."""
         if self._known.get((owner, cl_ord_id)) is None:

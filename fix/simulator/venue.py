@@ -18,6 +18,7 @@ from fix.simulator.application import Simulator
 from fix.simulator.exchange import Exchange
 from fix.simulator.outbox import Outbox
 from fix.simulator.recovery import restore
+from fix.simulator.temper import Temper
 
 
 class Venue:
@@ -32,12 +33,13 @@ class Venue:
         admit: Admit,
         sync: bool = False,
         clock: Callable[[], int] = time.time_ns,
+        temper: Temper | None = None,
     ) -> None:
         self.exchange = exchange
         untold = restore(exchange, folder)
         self._outbox = Outbox(folder, sync)
         self.simulator = Simulator(
-            exchange, lambda owner: self.acceptor.session(owner), clock, self._outbox, self._fail
+            exchange, lambda owner: self.acceptor.session(owner), clock, self._outbox, self._fail, temper
         )
         self.acceptor = Acceptor(folder, comp_id, self.simulator, admit, sync)
         self.simulator.tell(untold)

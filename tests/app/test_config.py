@@ -100,6 +100,9 @@ def test_speed_max_is_flat_out(tmp_path: Path) -> None:
         ("redis_url", "redis://h:port", "redis://user:password@host:port"),
         ("venue_address", "venue.example", "like venue.example:9876"),
         ("venue_address", "venue.example:70000", "like venue.example:9876"),
+        ("venue_market", "auction", '"replay"'),
+        ("venue_temper", "angry", '"ill"'),
+        ("venue_seed", "one", "give a whole number"),
         ("replay", "no-such-file.dbn", "does not exist"),
     ],
 )
@@ -108,6 +111,21 @@ def test_a_wrong_value_is_named_with_its_remedy(tmp_path: Path, name: str, text:
         load(tmp_path, {name: text})
     assert text in str(fault.value)
     assert remedy in str(fault.value)
+
+
+def test_tls_of_the_fix_door_needs_certificate_and_key(tmp_path: Path) -> None:
+    for name in ("cert.pem", "key.pem", "ca.pem", "venue.toml"):
+        (tmp_path / name).write_text("")
+    with pytest.raises(ConfigError, match="fix_tls_cert and fix_tls_key go together"):
+        load(tmp_path, {"fix_tls_cert": "cert.pem"})
+    with pytest.raises(ConfigError, match="fix_tls_ca needs fix_tls_cert"):
+        load(tmp_path, {"fix_tls_ca": "ca.pem"})
+    with pytest.raises(ConfigError, match=r"fix_tls_key .*none.pem' does not exist"):
+        load(tmp_path, {"fix_tls_cert": "cert.pem", "fix_tls_key": "none.pem"})
+    config = load(tmp_path, {"fix_tls_cert": "cert.pem", "fix_tls_key": "key.pem"})
+    assert (config.fix_tls_cert, config.fix_tls_ca) == (tmp_path / "cert.pem", None)
+    with pytest.raises(ConfigError, match="venue_file and venue_address exclude each other"):
+        load(tmp_path, {"venue_file": "venue.toml", "venue_address": "h:1"})
 
 
 def test_a_misspelt_variable_is_not_passed_over(tmp_path: Path) -> None:

@@ -234,27 +234,27 @@ steps = st.one_of(
 @given(st.lists(steps, max_size=60))
 def test_any_history_trades_as_the_plainest_exchange_does(history: list[tuple[Any, ...]]) -> None:
     members, naive = Members(), NaiveExchange()
-    names: list[tuple[str, Side]] = []
+    names: list[tuple[str, Side, int]] = []
     for number, (what, *values) in enumerate(history):
         if what == "new":
             owner, side, qty, price, tif, stop = values
             tif = DAY if stop and tif in (IOC, FOK) else tif
-            names.append((f"{owner}-{number}", side))
+            names.append((f"{owner}-{number}", side, stop))
             answers = members.order(names[-1][0], side, qty, price, tif, stop=stop)
             naive.new(names[-1][0], side, qty, price, tif, stop)
             _is_as_asked(names[-1][0], qty, tif, answers)
         elif values[0] < len(names):
-            orig, side = names[values[0]]
+            orig, side, stop = names[values[0]]
             name = f"{orig.partition('-')[0]}-{number}"
             if what == "cancel":
                 members.cancel(name, orig)
                 naive.cancel(orig)
             elif orig in dict(members.queue(side)):
-                answers = members.replace(name, orig, side, *values[1:])
+                answers = members.replace(name, orig, side, *values[1:], stop=stop)
                 was_replaced = naive.replace(name, orig, *values[1:])
                 assert was_replaced != isinstance(answers[0], CancelReject)
                 if was_replaced:
-                    names[values[0]] = (name, side)
+                    names[values[0]] = (name, side, stop)
         for side in Side:
             assert members.queue(side) == naive.queue(side)
     told = trades(members.answers)
