@@ -261,7 +261,7 @@ class DurableSession:
             self._application.on_logout(self)
 
     def received(self, data: bytes) -> None:
-        self._session.feed(data, self._clock())
+        self._session.feed(data)
         self._pump()
 
     def refuse(self, text: str) -> None:

@@ -131,12 +131,12 @@ class Session:
 
     def receive(self, data: bytes, now_ns: int) -> Iterator[Event]:
         """Feeds `data` and gives the events one at a time. Exhaust it, or go on later with `next_event`."""
-        self.feed(data, now_ns)
+        self.feed(data)
         while (event := self.next_event(now_ns)) is not None:
             yield event
 
-    def feed(self, data: bytes, now_ns: int) -> None:
-        self._alive.received(now_ns)
+    def feed(self, data: bytes) -> None:
+        """Bytes of the peer, as they came; `next_event` works them out."""
         self._framer.feed(data)
 
     def next_event(self, now_ns: int) -> Event | None:
@@ -228,6 +228,7 @@ class Session:
         if self.state in (State.DISCONNECTED, State.ENDED):
             return None
         while (frame := self._framer.next_frame()) is not None:
+            self._alive.received(now_ns)
             try:
                 return parse(frame)
             except ParseError as error:

@@ -234,6 +234,13 @@ def test_6_any_message_answers_a_test_request(talk: Talk) -> None:
     assert talk.ended() is None
 
 
+def test_6_noise_is_no_sign_of_life(talk: Talk) -> None:
+    for _ in range(72):
+        talk.hear_raw(b"8=FIX.4.4\x019=5\x01noise\x01")
+        talk.wait(1)
+    assert "nothing received" in (talk.ended() or "")
+
+
 def test_7_reject_of_ours_reaches_the_application(talk: Talk) -> None:
     talk.hear("3", 2, "45=1|58=no")
     assert talk.received() == [2]
