@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -14,8 +15,9 @@ from core import commands
 from core.records import ExecType, OrdStatus, Source
 from core.rejects import Reject
 from core.units import cash_e6, qty_e8
-from shared_mem import log
+from shared_mem import log, ring
 from tests.actors.desk import ASK_E8, ShardDesk, account, deposit, order
+from tests.shared_mem.loops import slots_given_back_too_early
 
 
 def cancel(order_id: int, request_id: int = 7, source: Source = Source.GATEWAY) -> bytes:
@@ -143,10 +145,10 @@ def test_a_restart_takes_nothing_twice_and_forgets_nothing(a_shard: ShardDesk) -
     """Killed between publishing a command and giving its slot back: the slot is still there for the next."""
     a_shard.push(Lane.ADMIN, deposit(cash_e6(1)))
     a_shard.push(Lane.ADMIN, deposit(cash_e6(2)))
-    ring = a_shard.shard.lanes[Lane.ADMIN]
-    head = bytes(ring._segment.view[256:264])
+    lane = a_shard.shard.lanes[Lane.ADMIN]
+    head = bytes(lane._segment.view[ring.HEAD : ring.HEAD + 8])
     assert a_shard.turn() == 2
-    ring._segment.view[256:264] = head
+    lane._segment.view[ring.HEAD : ring.HEAD + 8] = head
     again = ShardDesk(a_shard.log_dir, a_shard.run_dir)
     assert again.shard.state.accounts[0]["cash_e6"] == cash_e6(1_000_003)
     assert again.turn() == 0
@@ -208,3 +210,23 @@ def test_a_snapshot_ahead_of_the_log_is_refused(tmp_path: Path, run_dir: Path) -
     log.tail_path(run_dir).unlink()
     with pytest.raises(LogError):
         desk.shard.recover(snapshot)
+
+
+def test_a_slot_is_given_back_only_when_its_command_is_published(a_shard: ShardDesk) -> None:
+    """Else a kill in between would lose the command: it is neither in the ring nor in the log."""
+    a_shard.push(Lane.ADMIN, deposit(1))
+    before = a_shard.shard.writer.position
+    a_shard.turn_until_quiet()
+    size = a_shard.shard.writer.position - before
+    count = 300
+    for n in range(count):
+        a_shard.push(Lane.ADMIN, deposit(n + 1))
+    lane, tail = a_shard.shard.lanes[Lane.ADMIN], a_shard.shard.writer.tail
+    head = int.from_bytes(lane._segment.view[ring.HEAD : ring.HEAD + 8], "little")
+    with ThreadPoolExecutor(1) as threads:
+        watching = threads.submit(
+            slots_given_back_too_early, lane.address, tail.address, head, tail.written, size, count
+        )
+        a_shard.shard.start()
+        a_shard.running = True
+        assert watching.result() == 0

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from actors.instrument import on_tick
 from actors.shard import Lane
-from actors.tables import R_ORDERS
+from actors.tables import R_ORDERS, Array, State
 from actors.view import StateBusy, StateView, create_state, publish_state, state_path
 from core import commands
-from core.records import TICK, TICK_BYTES, AccountState, ExecType, OrdStatus, OrdType, Side, Source, TickKind
+from core.records import TICK, AccountState, ExecType, OrdStatus, OrdType, Side, Source, TickKind
 from core.units import cash_e6, qty_e8
-from shared_mem.broadcast import Broadcast
+from shared_mem.atomics import load_acquire
+from shared_mem.jit import jit
 from shared_mem.segment import LayoutMismatch, Segment, SegmentMissing
 from tests.actors.desk import (
     ASK_E8,
@@ -198,26 +201,43 @@ def test_a_row_that_stays_locked_is_said_to_be(a_shard: ShardDesk, a_view: State
     assert a_view.account(1) is not None
 
 
-def test_rows_are_never_torn_beside_a_running_shard(a_shard: ShardDesk, a_view: StateView) -> None:
+@jit
+def hammer(state: State, ticks: Array, stop: Array) -> int:
+    """Quotes whose fields are all the same number, as fast as the shard can take them."""
+    number = 0
+    while load_acquire(stop.ctypes.data) == 0:
+        number += 1
+        tick = ticks[0]
+        tick.bid_e8 = tick.ask_e8 = tick.bid_size_e8 = tick.ask_size_e8 = tick.published_ns = number
+        on_tick(state, ticks)
+    return number
+
+
+def test_rows_are_never_torn_beside_a_busy_writer(a_shard: ShardDesk, a_view: StateView) -> None:
     """Every quote has the same number in all its fields; so has every one that is read."""
-    ticks = Broadcast.create(a_shard.run_dir / "ticks", TICK_BYTES, 65_536)
-    tick = np.zeros(1, TICK)
+    tick, stop = np.zeros(1, TICK), np.zeros(1, np.int64)
     tick["instrument"], tick["kind"] = 1, TickKind.QUOTE
-    fields = ("bid_e8", "ask_e8", "bid_size_e8", "ask_size_e8", "published_ns")
-    a_shard.shard.start()
-    a_shard.running = True
     seen = set()
-    for n in range(1, 4000):
-        for name in fields:
-            tick[name] = n
-        ticks.publish(tick.tobytes().ljust(TICK_BYTES, b"\0"))
-        shown = a_view.instrument(1)
-        assert shown is not None
-        numbers = {shown.bid_e8, shown.ask_e8, shown.bid_size_e8, shown.ask_size_e8, shown.quote_time_ns}
-        if shown.ask_e8 != ASK_E8:
-            assert len(numbers) == 1
-            seen.add(shown.bid_e8)
-    assert seen
+    with ThreadPoolExecutor(1) as threads:
+        writing = threads.submit(hammer, a_shard.shard.state, tick, stop)
+        try:
+            for _ in range(5000):
+                shown = a_view.instrument(1)
+                assert shown is not None
+                if shown.ask_e8 != ASK_E8:
+                    numbers = {
+                        shown.bid_e8,
+                        shown.ask_e8,
+                        shown.bid_size_e8,
+                        shown.ask_size_e8,
+                        shown.quote_time_ns,
+                    }
+                    assert len(numbers) == 1
+                    seen.add(shown.bid_e8)
+        finally:
+            stop[0] = 1
+        assert max(seen) <= writing.result()
+    assert len(seen) > 1
 
 
 def test_no_row_is_seen_before_it_is_whole(a_shard: ShardDesk, a_view: StateView) -> None:

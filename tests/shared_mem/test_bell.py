@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from shared_mem.bell import Bell, sleep_on
+import numpy as np
+
+from shared_mem.bell import DRAIN_BYTES, Bell, sleep_on
 from shared_mem.ring import Ring
 from tests.shared_mem.desk import PATIENCE_S, Child
+from tests.shared_mem.loops import push_one_by_one, take_parked
 
 ROUNDS = 6_000
 
@@ -82,3 +86,19 @@ def test_waiting_ends_with_the_ring_or_with_the_time(run_dir: Path) -> None:
     Bell.attach(run_dir / "bell").ring()
     assert bell.wait(PATIENCE_S) is True
     bell.close()
+
+
+def test_no_wake_up_is_lost_at_full_speed(run_dir: Path) -> None:
+    """The push falls between the consumer's flag and its last look: a fence on each side decides it."""
+    count = 200_000
+    bell = Bell.create(run_dir / "bell")
+    ring = Ring.create(run_dir / "r", 8, 8)
+    record, scratch = np.zeros(1, np.int64), np.zeros(1 + DRAIN_BYTES // 8, np.int64)
+    fd, address = bell.fileno(), int(scratch.ctypes.data)
+    with ThreadPoolExecutor(2) as threads:
+        taking = threads.submit(take_parked, ring.address, bell.flag, fd, address, 2000, count)
+        pushing = threads.submit(push_one_by_one, ring.address, int(record.ctypes.data), bell.flag, fd, count)
+        taken = taking.result()
+        while not pushing.done():
+            ring.pop()  # lets a producer go on whose consumer gave up
+    assert taken == count

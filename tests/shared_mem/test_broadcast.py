@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import struct
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from shared_mem.broadcast import Broadcast, BroadcastReader
 from shared_mem.segment import SegmentMissing
 from tests.shared_mem.desk import Child
+from tests.shared_mem.loops import flood, take_untorn
 
 SLOT = 128
 
@@ -113,3 +116,16 @@ def test_no_record_is_torn_and_none_uncounted_beside_a_fast_producer(run_dir: Pa
     assert child.join() == 0
     assert taken + reader.missed == RECORDS
     assert taken > 0
+
+
+def test_no_record_is_torn_at_full_speed(run_dir: Path) -> None:
+    """Long records in a ring of two: the producer is in the slot that is being read most of the time."""
+    words, count = 512, 300_000
+    producer = Broadcast.create(run_dir / "b", 8 * words, 2)
+    record, target = np.zeros(words, np.int64), np.zeros(words, np.int64)
+    with ThreadPoolExecutor(2) as threads:
+        reading = threads.submit(take_untorn, producer.address, target.ctypes.data, words, count)
+        threads.submit(flood, producer.address, record.ctypes.data, words, count).result()
+        taken, missed, torn = reading.result()
+    assert torn == 0
+    assert taken + missed == count
