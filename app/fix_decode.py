@@ -169,15 +169,17 @@ def as_json(found: Found, fields: list[Field]) -> str:
 
 def as_text(found: Found, fields: list[Field]) -> str:
     """A line with what it is, who sent it and when; then a line for each field."""
+    from fix.codec import printable
+
     by_tag = {field.tag: field for field in reversed(fields)}
     empty = Field(0, "", "?", "")
     msg_type, sender, target, seq, sent = (by_tag.get(tag, empty) for tag in (35, 49, 56, 34, 52))
     title = f"{msg_type.meaning or 'message'} ({msg_type.value})"
-    lines = [f"{title}  {sender.value} -> {target.value}  number {seq.value}  {sent.value}"]
+    lines = [printable(f"{title}  {sender.value} -> {target.value}  number {seq.value}  {sent.value}")]
     width = max(len(field.name) for field in fields)
     for field in fields:
-        value = "".join(letter if letter.isprintable() else "." for letter in field.value)
-        lines.append(f"  {field.tag:>6}  {field.name:<{width}}  {value}  {field.meaning}".rstrip())
+        line = f"  {field.tag:>6}  {field.name:<{width}}  {field.value}  {field.meaning}"
+        lines.append(printable(line).rstrip())
     lines += [f"  ! {problem}" for problem in found.problems]
     return "\n".join(lines) + "\n"
 

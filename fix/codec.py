@@ -96,8 +96,14 @@ class Message:
         return self.get(Tag.PossDupFlag) == "Y"
 
     def __repr__(self) -> str:
-        """For logs: what is secret is not in it."""
-        return "|".join(f"{tag}={HIDDEN if tag in SECRET_TAGS else value}" for tag, value in self.fields)
+        """For logs: on one line, and what is secret is not in it."""
+        shown = (f"{tag}={HIDDEN if tag in SECRET_TAGS else value}" for tag, value in self.fields)
+        return printable("|".join(shown))
+
+
+def printable(text: str) -> str:
+    """`text` with '.' for each character that would break a line of a log, or that a terminal would obey."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else "." for c in text)
 
 
 def parse(frame: bytes) -> Message:
@@ -129,7 +135,8 @@ def _rare_tag(number: str, part: str) -> int:
     good = number.isascii() and number.isdigit() and len(number) <= _TAG_DIGITS_MAX
     if not good or number.startswith("0") or int(number) > TAG_MAX:
         tag = int(number) if good and int(number) <= TAG_MAX else 0
-        raise ParseError(f"{part[:40]!r} does not begin with a tag number and '='", tag)
+        # Only its beginning is told: what stands behind may be a part of a password.
+        raise ParseError(f"{part[:10]!r} does not begin with a tag number and '='", tag)
     return int(number)
 
 
@@ -157,7 +164,8 @@ def encode(begin_string: str, fields: Iterable[tuple[int, str]]) -> bytes:
                     f"tag {int(tag)}: value of {len(value)} bytes; the field before says {length!r}"
                 )
         elif "\x01" in value:
-            raise EncodeError(f"tag {int(tag)}: value {value!r} contains SOH")
+            shown = HIDDEN if tag in SECRET_TAGS else repr(value)
+            raise EncodeError(f"tag {int(tag)}: value {shown} contains SOH")
         if not value:
             raise EncodeError(f"tag {int(tag)}: value is empty; leave the field out")
         parts.append(f"{int(tag)}={value}\x01")

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from fix.codec import HIDDEN, SECRET_TAGS, SOH
+from fix.codec import HIDDEN, SECRET_TAGS, SOH, printable
 from fix.data_fields import DATA_FIELDS
 
 _SECRETS: Final = frozenset(str(tag).encode() for tag in SECRET_TAGS)
@@ -55,5 +55,4 @@ def redact(raw: bytes) -> bytes:
 
 def readable(raw: bytes) -> str:
     """One line for a log: no secrets, '|' for SOH, and no byte that a terminal would obey."""
-    text = redact(raw).replace(SOH, b"|").decode("latin-1")
-    return "".join(letter if letter.isprintable() else "." for letter in text)
+    return printable(redact(raw).replace(SOH, b"|").decode("latin-1"))

@@ -151,6 +151,16 @@ def test_a_message_in_a_log_says_no_secret() -> None:
     assert "swordfish" not in repr(parse(fix("35=A|553=me|554=swordfish|925=swordfish|95=9|96=swordfish")))
 
 
+def test_a_message_in_a_log_is_one_line() -> None:
+    assert "|112=a.ERROR b.[2J|10=" in repr(parse(fix("35=0|112=a\nERROR b\x1b[2J")))
+
+
+def test_a_password_with_soh_in_it_is_refused_without_being_told() -> None:
+    with pytest.raises(EncodeError) as refused:
+        encode("FIX.4.4", [(35, "A"), (554, "sword\x01fish")])
+    assert "fish" not in str(refused.value)
+
+
 def test_a_tag_of_thousands_of_digits_is_no_tag() -> None:
     with pytest.raises(ParseError):
         parse(b"8=FIX.4.4\x0135=0\x01" + b"1" * 5000 + b"=x\x01")
