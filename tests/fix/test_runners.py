@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import time
 from pathlib import Path
@@ -210,3 +211,30 @@ async def test_an_initiator_is_not_refused_for_good_by_a_venue_that_is_late(tmp_
                 await until(lambda: us.session.is_logged_on)
             await until(lambda: not us.session.is_connected)
             assert desk.logons == life + 1
+
+
+async def test_a_connection_that_says_nothing_is_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fix.acceptor.LOGON_TIMEOUT_NS", 200_000_000)
+    async with accepting(tmp_path / "venue", Venue()) as (_, port):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        assert await asyncio.wait_for(reader.read(), 5) == b""
+        writer.close()
+
+
+async def test_more_strangers_than_there_is_room_for_are_turned_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fix.acceptor.UNKNOWN_CONNECTIONS_MAX", 3)
+    desk = Desk()
+    async with accepting(tmp_path / "venue", Venue()) as (_, port):
+        strangers = [await asyncio.open_connection("127.0.0.1", port) for _ in range(3)]
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        with contextlib.suppress(ConnectionResetError):
+            assert await asyncio.wait_for(reader.read(), 5) == b""
+        writer.close()
+        for _, stranger in strangers:
+            stranger.close()
+        async with initiating(tmp_path / "desk", desk, port):
+            await until(lambda: desk.logons == 1)
