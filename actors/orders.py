@@ -21,7 +21,7 @@ from actors.tables import (
     find_position,
     forget_order,
     index_put,
-    mix,
+    order_hash,
     pair_hash,
 )
 from core.money import notional_up_e6
@@ -65,7 +65,7 @@ def take_order_row(state: State, row: int, order_id: int, client_hash: int, text
     order.text_length = length
     for i in range(length):
         state.order_texts[row, i] = text[i]
-    index_put(state.order_index, mix(order_id), row)
+    index_put(state.order_index, order_hash(order_id), row)
     index_put(state.client_index, client_hash, row)
 
 

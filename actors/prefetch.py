@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Final
 
 from actors.emit import Array
-from actors.tables import R_NEXT_ORDER, State, bytes_hash, mix, pair_hash
+from actors.tables import R_NEXT_ORDER, State, bytes_hash, pair_hash
 from core.records import FIELDS_BYTES, HEAD, TEXT_BYTES_MAX
 from shared_mem import ring
 from shared_mem.atomics import load_u16, load_u32, prefetch
@@ -45,8 +45,8 @@ def _fetch(table: Array, row: int) -> None:
 
 
 @jit
-def order_ahead(state: State, lane: int, next_seq: int) -> None:
-    """Fetch for the orders FAR and NEAR places behind the lane's oldest; next_seq: the log's."""
+def order_ahead(state: State, lane: int) -> None:
+    """Fetch for the orders FAR and NEAR places behind the lane's oldest."""
     far = ring.peek(lane, FAR)
     if far != 0:
         account, instrument = load_u32(far + _ACCOUNT), load_u32(far + _INSTRUMENT)
@@ -56,9 +56,7 @@ def order_ahead(state: State, lane: int, next_seq: int) -> None:
             _fetch(state.quotes, instrument - 1)
             slot = pair_hash(account, instrument) & (len(state.position_index) - 1)
             prefetch(_row(state.position_index, slot))
-        # An accepted order takes two sequence numbers and the next row: a guess that mostly holds.
-        slot = mix(next_seq + 2 * FAR) & (len(state.order_index) - 1)
-        prefetch(_row(state.order_index, slot))
+        # The rows of new orders follow each other; so do their slots in the index of order ids.
         row = (state.registers[R_NEXT_ORDER] + FAR) & (len(state.orders) - 1)
         _fetch(state.orders, row)
         prefetch(state.order_texts.ctypes.data + row * TEXT_BYTES_MAX)

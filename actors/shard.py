@@ -222,7 +222,7 @@ def serve_lanes(state: State, out: Out, command: Command, wiring: Wiring) -> int
             if lane >= FIRST_ORDER_LANE and room < size // ROOM_HOLD_SHARE:
                 break
             if lane >= FIRST_ORDER_LANE:
-                order_ahead(state, wiring.lanes[lane - 1], pen[P_SEQ])
+                order_ahead(state, wiring.lanes[lane - 1])
             if not take_command(state, out, command, wiring, lane, room):
                 break
             taken += 1

@@ -25,7 +25,7 @@ from actors.tables import (
     Array,
     State,
     index_put,
-    mix,
+    order_hash,
     pair_hash,
     text_hash,
 )
@@ -166,5 +166,5 @@ def build_indexes(state: State) -> None:
         position = state.positions[row]
         index_put(state.position_index, pair_hash(int(position.account), int(position.instrument)), row)
     for row in range(state.registers[R_ORDERS]):
-        index_put(state.order_index, mix(int(state.orders[row].order_id)), row)
+        index_put(state.order_index, order_hash(int(state.orders[row].order_id)), row)
         index_put(state.client_index, int(state.orders[row].client_hash), row)

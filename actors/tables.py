@@ -276,6 +276,13 @@ def pair_hash(account: int, instrument: int) -> int:
 
 
 @jit
+def order_hash(order_id: int) -> int:
+    """Order ids only grow, by two or more: halved, they fill their index from one end, line after line, and the next
+    order's slot is already in the cache."""
+    return int(np.int64(order_id)) >> 1  # from a row it is uint64, which beside an int64 would become a float
+
+
+@jit
 def index_put(index: Array, hashed: int, row: int) -> None:
     """The caller has seen that the row is not in it; half of it is always empty."""
     mask = len(index) - 1
@@ -334,7 +341,7 @@ def find_position(state: State, account: int, instrument: int) -> int:
 def find_order(state: State, order_id: int) -> int:
     """Row of the order, or -1: never given out, or ended so long ago that its row was used again."""
     mask = len(state.order_index) - 1
-    at = mix(order_id) & mask
+    at = order_hash(order_id) & mask
     while True:
         entry = int(state.order_index[at])
         if entry == 0:
@@ -363,7 +370,7 @@ def find_client_order(state: State, account: int, text: Array, length: int, hash
 @jit
 def _home_of(state: State, by_client: bool, entry: int) -> int:
     order = state.orders[entry - 1]
-    return int(order.client_hash) if by_client else mix(int(order.order_id))
+    return int(order.client_hash) if by_client else order_hash(int(order.order_id))
 
 
 @jit
