@@ -17,7 +17,7 @@ from actors.tables import (
     find_order,
     forget_order,
     index_put,
-    mix,
+    order_hash,
     private_state,
     text_hash,
 )
@@ -80,7 +80,7 @@ def test_any_history_of_recycled_rows_finds_exactly_the_orders_that_are_there(
 
 def ids_at_home(home: int, count: int) -> list[int]:
     """Order ids whose place in an index of 32 is `home`: a cluster on purpose."""
-    return [n for n in range(1, 5000) if mix(n) & 31 == home][:count]
+    return [n for n in range(1, 5000) if order_hash(n) & 31 == home][:count]
 
 
 CLUSTERED = [order_id for home in (0, 1, 30, 31) for order_id in ids_at_home(home, 12)]
@@ -98,9 +98,13 @@ def test_taking_out_of_a_cluster_loses_no_neighbour(ops: list[tuple[bool, int]])
         if put and order_id not in rows and free:
             row = rows[order_id] = free.pop()
             entry = state.orders[row]
-            entry["order_id"], entry["account"], entry["client_hash"] = order_id, order_id, mix(order_id) & 31
-            index_put(state.order_index, mix(order_id), row)
-            index_put(state.client_index, mix(order_id) & 31, row)
+            entry["order_id"], entry["account"], entry["client_hash"] = (
+                order_id,
+                order_id,
+                order_hash(order_id) & 31,
+            )
+            index_put(state.order_index, order_hash(order_id), row)
+            index_put(state.client_index, order_hash(order_id) & 31, row)
         elif not put and order_id in rows:
             row = rows.pop(order_id)
             forget_order(state, False, row)
@@ -108,5 +112,5 @@ def test_taking_out_of_a_cluster_loses_no_neighbour(ops: list[tuple[bool, int]])
             free.append(row)
         for known in CLUSTERED:
             assert find_order(state, known) == rows.get(known, -1)
-            assert find_client_order(state, known, nothing, 0, mix(known) & 31) == rows.get(known, -1)
+            assert find_client_order(state, known, nothing, 0, order_hash(known) & 31) == rows.get(known, -1)
         assert np.count_nonzero(state.order_index) == np.count_nonzero(state.client_index) == len(rows)
