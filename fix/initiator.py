@@ -185,7 +185,11 @@ class Initiator:
 
     def _introduce(self, connection: Connection) -> None:
         """The Logon, with both numbers at 1 again where the line says so."""
-        is_new = self._line.reset_each_session and self._numbered_since() != self._hours
+        is_new = (
+            self._hours is not None
+            and self._line.reset_each_session
+            and self._numbered_since() != self._hours.start_ns
+        )
         if is_new and self.session.next_out == self.session.next_in == 1:
             self._note_hours()
             is_new = False  # the numbers have not been used
@@ -193,17 +197,16 @@ class Initiator:
         if is_new:
             self._note_hours()  # after the reset: a kill -9 in between resets once more, never once too little
 
-    def _numbered_since(self) -> Hours | None:
+    def _numbered_since(self) -> int | None:
         try:
-            start_ns, end_ns = self._numbered.read_text().split()
-            return Hours(int(start_ns), int(end_ns))
+            return int(self._numbered.read_text())
         except (FileNotFoundError, ValueError):
             return None
 
     def _note_hours(self) -> None:
-        assert self._hours is not None, "reset_each_session has a schedule, and it is open"
+        assert self._hours is not None, "the numbers begin with a session of the schedule"
         new = self._numbered.with_suffix(".new")
-        new.write_text(f"{self._hours.start_ns} {self._hours.end_ns}")
+        new.write_text(str(self._hours.start_ns))
         new.replace(self._numbered)
 
     def _look_at_the_hours(self) -> None:

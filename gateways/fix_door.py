@@ -214,17 +214,12 @@ class FixDoor:
 
     def on_message(self, session: DurableSession, message: Message) -> list[Outgoing]:
         client = self._clients[session.key.target]
-        throttle = self._throttles[session.key.target]
         try:
             if message.type == MsgType.NewOrderSingle:
-                if throttle.room(self._clock()) == 0:
-                    return [self._too_fast(session, client, message, throttle)]
-                answers = self._new_order(session, client, message)
-                throttle.count(self._clock())
-                return answers
+                return self._new_order(session, client, message)
             if message.type == MsgType.OrderCancelRequest:
                 answers = self._cancel(session, client, message)
-                throttle.count(self._clock())
+                self._throttles[session.key.target].count(self._clock())
                 return answers
         except MissingTag as missing:
             reason = BusinessReason.CONDITIONALLY_REQUIRED_FIELD_MISSING
@@ -242,10 +237,12 @@ class FixDoor:
         if request_id in self._answered_early:
             self._answered_early.discard(request_id)
             return []
+        throttle = self._throttles[session.key.target]
         unanswered = self._unanswered[client.account]
         if len(unanswered) >= UNANSWERED_MAX:
             raise Busy(f"{UNANSWERED_MAX} orders of {session.key.target} are unanswered")
         try:
+            _check_pace(throttle, self._clock())
             order = fix_wire.read_order(message)
             self._check_account(client, message)
             instrument = self._view.instrument_by_symbol(order.symbol) if order.symbol.isascii() else None
@@ -272,18 +269,9 @@ class FixDoor:
         except Refusal as no:
             exec_id = f"R{request_id}"
             return [fix_wire.order_refused(message, exec_id, no.reason, str(no), self._clock())]
+        throttle.count(self._clock())
         unanswered.add(order.client_order_id)
         return []
-
-    def _too_fast(
-        self, session: DurableSession, client: Client, message: Message, throttle: Throttle
-    ) -> Outgoing:
-        text = (
-            f"message rate: the limit is {throttle.messages} messages in {throttle.window_ns // _NS_PER_MS} ms, "
-            f"and this is number {throttle.used(self._clock()) + 1}; nothing was done, send it again later"
-        )
-        exec_id = f"R{_request_id(client.account, session.generation, message.seq)}"
-        return fix_wire.order_refused(message, exec_id, OrdRejReason.BROKER_OPTION, text, self._clock())
 
     def _check_account(self, client: Client, message: Message) -> None:
         named = message.get(Tag.Account)
@@ -437,6 +425,15 @@ class FixDoor:
     def _account_text(self, number: int) -> str:
         account = self._view.account(number)
         return fix_wire.NO_ID if account is None else account.text
+
+
+def _check_pace(throttle: Throttle, now_ns: int) -> None:
+    if throttle.room(now_ns) == 0:
+        text = (
+            f"message rate: the limit is {throttle.messages} messages in {throttle.window_ns // _NS_PER_MS} ms, "
+            f"and this is number {throttle.used(now_ns) + 1}; nothing was done, send it again later"
+        )
+        raise Refusal(text, OrdRejReason.BROKER_OPTION)
 
 
 def _cancel_request_id(account: int, order_id: int) -> int:

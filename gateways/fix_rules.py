@@ -22,7 +22,8 @@ GRACE_MS_MAX: Final = 3_600_000
 
 
 class FixRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`messages` of the application within any `window_ms`; at the limit new orders are refused, cancels pass.
+    """`messages`, orders and cancels that were taken, within any `window_ms`; at the limit new orders are refused,
+    cancels pass.
 
     `cancel_on`: "drop" cancels the session's open orders when the connection ends without a Logout, "end" after a
     Logout too, "never" leaves them. They are cancelled `grace_ms` after it, unless it is back by then.
