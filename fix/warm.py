@@ -57,7 +57,7 @@ class _Bench:
 
     def checks(self) -> None:
         rules = checks.rules_of(dictionary.load("FIX.4.4"), "D")
-        checks.is_valid(self._tokens, self._count, self._address, rules)
+        checks.check(self._tokens, self._count, self._address, rules, checks.numbers_table())
 
     def templates(self) -> None:
         built = template.build("FIX.4.4", "0", [(34, Kind.INT)])

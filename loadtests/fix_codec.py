@@ -2,8 +2,8 @@
 
 Compiled, in nanoseconds, inside compiled code as the shard would call it. `parse`: find the frame (BodyLength and
 CheckSum), tokenise, check against the FIX 4.4 dictionary (places, repetitions, required fields, formats, listed
-values), and read every number, time and character of it. `encode`: by a template, BodyLength, numbers, times and
-CheckSum written anew, the time of a new second among them once in many.
+values), which reads every number, time and character on its way. `encode`: by a template; BodyLength, numbers,
+times and CheckSum are written anew.
 From Python, in microseconds: `fix.codec` and its peers, each in the way its users call it. Only quickfix_validated
 checks against a dictionary there; bytes_split splits and looks at nothing.
 The messages are the same for all: a NewOrderSingle of about 190 bytes and an ExecutionReport of 25 fields, 210 bytes.
@@ -20,9 +20,9 @@ from typing import Any, Final
 
 import numpy as np
 
-from core.units import PRICE_SCALE
+from core import units
 from fix import codec, dictionary, timestamps
-from fix.wire import checks, frame, template, tokens, values
+from fix.wire import checks, frame, template, tokens
 from fix.wire.template import Kind
 from fix.wire.tokens import Array
 from loadtests.measure import Row, progress, row
@@ -47,56 +47,37 @@ EXEC_REPORT: Final[Fields] = [
 ]  # fmt: skip
 MESSAGES: Final = {"new_order": NEW_ORDER, "exec_report": EXEC_REPORT}
 
-# How a tag's value is read and written: the compiled reader's number, and the template's kind.
-_TEXT: Final = 0
-_INT: Final = 1
-_E8: Final = 2
-_CHAR: Final = 3
-_TIME: Final = 4
-_READERS: Final = {
-    **dict.fromkeys((34,), _INT),
-    **dict.fromkeys((6, 14, 31, 32, 38, 44, 151), _E8),
-    **dict.fromkeys((21, 39, 40, 54, 59, 150), _CHAR),
-    **dict.fromkeys((52, 60), _TIME),
+# How a template writes a tag's value; any other is TEXT.
+_KINDS: Final[dict[int, Kind]] = {
+    34: Kind.INT,
+    **dict.fromkeys((6, 14, 31, 32, 38, 44, 151), Kind.E8),
+    **dict.fromkeys((21, 39, 40, 54, 59, 150), Kind.CHAR),
+    **dict.fromkeys((52, 60), Kind.TIME_MS),
 }
-_KINDS: Final = {_TEXT: Kind.TEXT, _INT: Kind.INT, _E8: Kind.E8, _CHAR: Kind.CHAR, _TIME: Kind.TIME_MS}
 _FIXED: Final = frozenset((35, 49, 56))
-_TAGS_MAX: Final = 1024
 
 
 @jit
-def _parse(base: int, length: int, table: Array, data_of: Array, rules: Any, readers: Array) -> int:
-    """A sum over what was read, so that nothing is left out; -1 when the message is not accepted."""
+def _parse(base: int, length: int, table: Array, data_of: Array, rules: Any, numbers: Array) -> int:
+    """How many fields were accepted, -1 when the message is not."""
     taken = frame.frame(base, length)
     if taken <= 0:
         return -1
     count = tokens.tokenise(base, taken, table, data_of)
-    if count < 0 or not checks.is_valid(table, count, base, rules):
+    if count < 0 or not checks.check(table, count, base, rules, numbers):
         return -1
-    total = 0
-    for i in range(count):
-        reader = readers[table[i].tag]  # tags under _TAGS_MAX: they are in the dictionary of FIX 4.4
-        address, size = base + table[i].offset, table[i].length
-        if reader == _INT:
-            total += values.read_int(address, size)
-        elif reader == _E8:
-            total += values.read_e8(address, size)
-        elif reader == _CHAR:
-            total += values.read_char(address, size)
-        elif reader == _TIME:
-            total += values.read_utc_ns(address, size)
-    return total & 0x7FFFFFFFFFFFFFFF
+    return count
 
 
 @jit
 def _parse_often(
-    base: int, length: int, table: Array, data_of: Array, rules: Any, readers: Array, calls: int, scratch: int
+    base: int, length: int, table: Array, data_of: Array, rules: Any, numbers: Array, calls: int, scratch: int
 ) -> tuple[int, int]:
     """(nanoseconds, messages accepted)"""
     before = clock_ns(CLOCK_MONOTONIC, scratch)
     accepted = 0
     for _ in range(calls):
-        accepted += _parse(base, length, table, data_of, rules, readers) >= 0
+        accepted += _parse(base, length, table, data_of, rules, numbers) >= 0
     return clock_ns(CLOCK_MONOTONIC, scratch) - before, accepted
 
 
@@ -125,9 +106,7 @@ def _encode_often(
 def compiled_parse_ns(fields: Fields) -> list[float]:
     message = np.frombuffer(codec.encode("FIX.4.4", fields), np.uint8).copy()
     rules = checks.rules_of(dictionary.load("FIX.4.4"), fields[0][1])
-    readers = np.zeros(_TAGS_MAX, np.int64)
-    for tag, reader in _READERS.items():
-        readers[tag] = reader
+    numbers = checks.numbers_table()
     table, data_of, scratch = tokens.token_table(), tokens.data_table(), np.zeros(2, np.int64)
     figures = []
     for number in range(ROUNDS + 1):
@@ -137,7 +116,7 @@ def compiled_parse_ns(fields: Fields) -> list[float]:
             table,
             data_of,
             rules,
-            readers,
+            numbers,
             COMPILED_CALLS,
             scratch.ctypes.data,
         )
@@ -149,7 +128,7 @@ def compiled_parse_ns(fields: Fields) -> list[float]:
 
 def compiled_encode_ns(fields: Fields) -> list[float]:
     parts: list[tuple[int, str | Kind]] = [
-        (tag, value if tag in _FIXED else _KINDS[_READERS.get(tag, _TEXT)]) for tag, value in fields[1:]
+        (tag, value if tag in _FIXED else _KINDS.get(tag, Kind.TEXT)) for tag, value in fields[1:]
     ]
     built = template.build("FIX.4.4", fields[0][1], parts)
     kept = [_fill(built, tag, value) for tag, value in fields if tag in built.slots]
@@ -170,18 +149,17 @@ def compiled_encode_ns(fields: Fields) -> list[float]:
 
 def _fill(built: template.Built, tag: int, value: str) -> Array | None:
     """Puts a value where the template wants it. A text's bytes are returned, to be kept."""
-    slot, reader = built.slots[tag], _READERS.get(tag, _TEXT)
-    if reader == _TEXT:
+    slot, kind = built.slots[tag], _KINDS.get(tag, Kind.TEXT)
+    if kind is Kind.TEXT:
         text = np.frombuffer(value.encode(), np.uint8).copy()
         built.values[slot : slot + 2] = text.ctypes.data, len(text)
         return text
-    if reader == _E8:
-        whole, _, places = value.partition(".")
-        built.values[slot] = int(whole) * PRICE_SCALE + int(places.ljust(8, "0"))
-    elif reader == _TIME:
+    if kind is Kind.E8:
+        built.values[slot] = units.price_e8(value)
+    elif kind is Kind.TIME_MS:
         built.values[slot] = timestamps.parse_ns(value)
     else:
-        built.values[slot] = int(value) if reader == _INT else ord(value)
+        built.values[slot] = int(value) if kind is Kind.INT else ord(value)
     return None
 
 

@@ -1,7 +1,9 @@
 """Whether a message is surely one that its dictionary knows, compiled: the fast half of `fix/validation.py`.
 
     order = rules_of(load("FIX.4.4"), "D")
-    is_valid(tokens, count, base, order)        # True: the Validator, as strict as it can be, finds no fault
+    check(tokens, count, base, order, numbers)  # True: the Validator, as strict as it can be, finds no fault
+
+A value is read once: what `check` has to read, to know that it has the form of its type, it leaves in `numbers`.
 
 False means only that it is not sure: a fault, or something rare (a repeating group, a date, a long number). The
 Python Validator then decides, and gives the reason. So the rules and their English stand in one place.
@@ -19,9 +21,8 @@ import numpy as np
 from fix.data_types import FITS
 from fix.dictionary import Dictionary, DictionaryError, FieldSpec
 from fix.tags import Tag
-from fix.wire.frame import ZERO
-from fix.wire.tokens import Array
-from fix.wire.values import BAD, read_utc_ns
+from fix.wire.tokens import TOKENS_MAX, Array
+from fix.wire.values import BAD, read_bool, read_char, read_e8, read_int, read_utc_ns
 from shared_mem.atomics import load_u8
 from shared_mem.jit import jit
 
@@ -57,9 +58,7 @@ _BODY: Final = 1
 _TRAILER: Final = 2
 
 _MINUS: Final = ord("-")
-_POINT: Final = ord(".")
-_YES: Final = ord("Y")
-_NO: Final = ord("N")
+_PLUS: Final = ord("+")
 # A listed value is compared as one word; longer ones are for the Validator.
 _WORD_BYTES: Final = 8
 
@@ -89,6 +88,11 @@ class Rules(NamedTuple):
     words: Array
     seen: Array
     required: int
+
+
+def numbers_table(capacity: int = TOKENS_MAX) -> Array:
+    """As many as the token table has rows."""
+    return np.zeros(capacity, np.int64)
 
 
 def rules_of(dictionary: Dictionary, msg_type: str) -> Rules:
@@ -141,50 +145,19 @@ def _list_values(rule: Any, field: FieldSpec, words: list[int]) -> None:
 
 
 @jit
-def _all_digits(address: int, begin: int, length: int) -> bool:
-    """Whether begin..length are digits, one at least."""
-    for at in range(begin, length):
-        digit = load_u8(address + at) - ZERO
-        if digit < 0 or digit > 9:
-            return False
-    return begin < length
-
-
-@jit
-def _is_float(address: int, length: int) -> bool:
-    """An optional '-', digits, and one '.' among them or at either end."""
-    digits = 0
-    points = 0
-    for at in range(1 if load_u8(address) == _MINUS else 0, length):
-        byte = load_u8(address + at)
-        if byte == _POINT:
-            points += 1
-        elif byte >= ZERO and byte <= ZERO + 9:
-            digits += 1
-        else:
-            return False
-    return digits > 0 and points <= 1
-
-
-@jit
-def _fits(form: int, address: int, length: int) -> bool:
-    """Whether the value has its type's form. length >= 1: a token is never empty."""
-    if form == _ANY:
-        return True
+def _read(form: int, address: int, length: int) -> int:
+    """The value, when it surely has its type's form; else BAD. length >= 1: a token is never empty."""
     if form == _FLOAT:
-        return _is_float(address, length)
+        return BAD if load_u8(address) == _PLUS else read_e8(address, length)
     if form == _CHAR:
-        return length == 1
-    if form == _COUNT:
-        return _all_digits(address, 0, length)
-    if form == _INT:
-        return _all_digits(address, 1 if load_u8(address) == _MINUS else 0, length)
+        return read_char(address, length)
     if form == _TIMESTAMP:
-        return read_utc_ns(address, length) != BAD
-    if form == _BOOLEAN:
-        byte = load_u8(address)
-        return length == 1 and (byte == _YES or byte == _NO)
-    return False
+        return read_utc_ns(address, length)
+    if form == _INT:
+        return read_int(address, length)
+    if form == _COUNT:
+        return BAD if load_u8(address) == _MINUS else read_int(address, length)
+    return read_bool(address, length) if form == _BOOLEAN else BAD
 
 
 @jit
@@ -207,8 +180,14 @@ def _is_listed(rule: Any, words: Array, address: int, length: int) -> bool:
 
 
 @jit
-def is_valid(tokens: Array, count: int, base: int, rules: Rules) -> bool:
-    """True when the message of these tokens surely has no fault; see above. count <= tokens.size."""
+def check(tokens: Array, count: int, base: int, rules: Rules, numbers: Array) -> bool:
+    """True when the message of these tokens surely has no fault; see above. count <= tokens.size.
+
+    numbers[i] then has what row i says: a price, a quantity or another float as an integer of 10**-8, a time in ns
+    since 1970, a character's code, 1 or 0 for Y or N; and BAD for a text.
+    """
+    if count > numbers.size:
+        return False
     present = rules.seen.size - 1
     message = rules.seen[present] + 1
     rules.seen[present] = message
@@ -226,8 +205,12 @@ def is_valid(tokens: Array, count: int, base: int, rules: Rules) -> bool:
         place = rule.place
         required += rule.required
         address = base + tokens[i].offset
-        if not _fits(rule.form, address, tokens[i].length):
-            return False
+        number = BAD
+        if rule.form != _ANY:
+            number = _read(rule.form, address, tokens[i].length)
+            if number == BAD:
+                return False
+        numbers[i] = number
         if rule.listed and not _is_listed(rule, rules.words, address, tokens[i].length):
             return False
     return required == rules.required

@@ -9,16 +9,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fix import dictionary
+from fix import dictionary, timestamps
 from fix.codec import encode, parse
 from fix.validation import Validator
 from fix.violation import Violation
-from fix.wire import checks, tokens
+from fix.wire import checks, tokens, values
 
 FIX44 = dictionary.load("FIX.4.4")
 VALIDATOR = Validator(FIX44)
 RULES = {msg_type: checks.rules_of(FIX44, msg_type) for msg_type in ("D", "8", "0", "A", "F")}
 TOKENS = tokens.token_table()
+NUMBERS_READ = checks.numbers_table()
 DATA_OF = tokens.data_table()
 
 Fields = list[tuple[int, str]]
@@ -53,7 +54,7 @@ def compiled_says(fields: Fields) -> bool:
     raw = encode("FIX.4.4", fields)
     kept: Any = np.frombuffer(raw, np.uint8).copy()
     count = tokens.tokenise(kept.ctypes.data, len(kept), TOKENS, DATA_OF)
-    return bool(checks.is_valid(TOKENS, count, kept.ctypes.data, RULES[fields[0][1]]))
+    return bool(checks.check(TOKENS, count, kept.ctypes.data, RULES[fields[0][1]], NUMBERS_READ))
 
 
 def validator_says(fields: Fields) -> bool:
@@ -69,6 +70,28 @@ def test_what_is_sent_every_day_is_known_to_be_valid(fields: Fields) -> None:
     assert validator_says(fields)
     assert compiled_says(fields)
     assert compiled_says(fields)  # what it saw in the first is no repetition in the second
+
+
+def test_what_was_checked_has_been_read() -> None:
+    assert compiled_says(REPORT)
+    raw = parse(encode("FIX.4.4", REPORT))
+    read = {tag: int(number) for (tag, _), number in zip(raw.fields, NUMBERS_READ, strict=False)}
+    assert (read[34], read[14], read[31]) == (7, 40 * 10**8, 18725 * 10**6)
+    assert (read[150], read[39], read[52]) == (
+        ord("F"),
+        ord("1"),
+        timestamps.parse_ns("20261124-06:39:16.123"),
+    )
+    assert read[55] == values.BAD
+
+
+def test_a_table_of_numbers_that_is_too_small_is_never_overrun() -> None:
+    raw = encode("FIX.4.4", ORDER)
+    kept: Any = np.frombuffer(raw, np.uint8).copy()
+    count = tokens.tokenise(kept.ctypes.data, len(kept), TOKENS, DATA_OF)
+    small = np.zeros(count, np.int64)
+    assert not checks.check(TOKENS, count, kept.ctypes.data, RULES["D"], small[: count - 1])
+    assert not small.any()
 
 
 NUMBERS = st.sampled_from(
