@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import defaultdict
 from collections.abc import Callable
 from typing import Final
 
@@ -173,6 +174,7 @@ class RecordedMarket:
         self.liquidity = recorded.Recorded(dict(self.books))
         self._run_dir = config.run_dir
         self._event: list[Message] = []
+        self._traded: defaultdict[str, list[int]] = defaultdict(list)  # prices, until the event is whole
         self._unqueued: set[str] = set()  # our orders have no place yet in this pass's queues
 
     async def run(self, simulator: Simulator) -> None:
@@ -230,7 +232,7 @@ class RecordedMarket:
         if message.action == Action.FILL:
             fill = self.liquidity.fill(symbol, order_id, message.price_e8, message.size)
             answers += exchange.printed(fill, now_ns) if fill is not None else []
-            answers += exchange.traded(symbol, message.price_e8, now_ns)
+            self._traded[symbol].append(message.price_e8)
         if message.flags & F_LAST:
             is_market = book.top().is_market
             self.liquidity.settled(symbol, is_market=is_market)
@@ -238,4 +240,6 @@ class RecordedMarket:
                 self._unqueued.discard(symbol)
                 exchange.queue_anew(symbol)
             answers += exchange.moved(symbol, now_ns)
+            for price_e8 in self._traded.pop(symbol, ()):
+                answers += exchange.traded(symbol, price_e8, now_ns)
         return answers

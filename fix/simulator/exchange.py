@@ -190,7 +190,8 @@ class Exchange:
         return self.floor.printed(trade, now_ns) if trade.symbol in self._instruments else []
 
     def traded(self, symbol: str, price_e8: int, now_ns: int) -> list[Answer]:
-        """A trade in the market, whoever's: the last price, which stop orders wait for."""
+        """After a trade in the market, whoever's, once its event is whole: the last price, which stop orders
+        wait for."""
         book = self.floor.books.get(symbol)
         if book is None:
             return []

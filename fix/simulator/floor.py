@@ -88,7 +88,8 @@ class Floor:
         return answers + self.trigger(book, now_ns)
 
     def printed(self, trade: Print, now_ns: int) -> list[Answer]:
-        """A trade in the market, which orders resting at its price or better may claim."""
+        """A trade in the market, which orders resting at its price or better may claim. It triggers no stop
+        order: it may stand inside an event of the market."""
         book = self.books[trade.symbol]
         if book.phase is not Phase.CONTINUOUS:
             return []
@@ -102,7 +103,7 @@ class Floor:
             fill = trade.claim(order.limit_e8, order.place, order.leaves_qty_e8)
             if fill is not None:
                 answers += self._deal(order, book, Deal(fill.price_e8, fill.qty_e8, None, fill), now_ns)
-        return answers + self.trigger(book, now_ns)
+        return answers
 
     # --- phases ---------------------------------------------------------------------------------------
 

@@ -13,6 +13,7 @@ from core.units import QTY_SCALE, price_e8, qty_e8
 from fix.simulator import recorded as recorded_module
 from fix.simulator.exchange import Exchange
 from fix.simulator.orders import Answer, Instrument, NewOrder
+from fix.simulator.words import ExecType, OrdType
 from marketdata.recording import batches
 from marketdata.records import ASK, BID, F_LAST, Action, Message, unpack_messages
 from tests.simulator.desk import DAY, IOC, NOW_NS, OWNER, Auditor, cancel, reports, told
@@ -159,6 +160,38 @@ def iterate_after(floor: Floor, after: int) -> Iterator[Message]:
             if message.recording_index > after:
                 floor.keep(floor.market.take(message, floor.exchange))
                 yield message
+
+
+def test_a_member_s_order_stands_behind_the_recorded_ones_that_were_there_before_it(floor: Floor) -> None:
+    floor.play(OPEN)
+    (best, size), (second, _) = standing(floor, ASK)[:2]
+    floor.keep(floor.exchange.new_order(of_another("other-1", Side.SELL, 2, best), NOW_NS))
+    got = reports(floor.send(Side.BUY, size + 3, second, IOC))
+    mine = [r for r in got if r.owner == OWNER and r.last_qty_e8]
+    from_the_member = [at for at, r in enumerate(mine) if r.contra_exec_id]
+    assert [r.last_px_e8 for r in mine] == sorted(r.last_px_e8 for r in mine)
+    assert sum(r.last_qty_e8 for r in mine[: from_the_member[0]]) == size * QTY_SCALE
+    assert [(mine[at].last_px_e8, mine[at].last_qty_e8) for at in from_the_member] == [(best, 2 * QTY_SCALE)]
+    assert sum(r.last_qty_e8 for r in mine) == (size + 3) * QTY_SCALE
+
+
+def test_a_stop_order_is_triggered_by_a_recorded_trade(floor: Floor) -> None:
+    floor.play(OPEN)
+    best, _ = standing(floor, ASK)[0]
+    stop_px = best + 4 * TICK
+    stop = NewOrder(OWNER, "stop", "ESH4", Side.BUY, DAY, qty_e8(1), 0, OrdType.STOP, stop_px)
+    floor.keep(floor.exchange.new_order(stop, NOW_NS))
+    assert told(floor.answers) == [("NEW", "NEW", 0, 0.0)]
+    for _ in iterate_after(floor, OPEN):
+        if not floor.exchange.open_orders(OWNER):
+            break
+    triggered, filled = reports(floor.answers)[1:]
+    assert (triggered.exec_type, filled.status) == (ExecType.RESTATED, OrdStatus.FILLED)
+    assert filled.recorded_order_id != 0
+
+
+def of_another(name: str, side: Side, qty: int, price: int) -> NewOrder:
+    return NewOrder("OTHER", name, "ESH4", side, DAY, qty_e8(qty), price)
 
 
 def test_when_the_recording_begins_again_nothing_is_taken_and_our_orders_queue_last(floor: Floor) -> None:

@@ -10,7 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.records import OrdStatus, Side
+from core.units import price_e8, qty_e8
 from fix.simulator import floor as floor_module
+from fix.simulator.exchange import Exchange
+from fix.simulator.market import Quotes
 from fix.simulator.orders import CancelReject, MassCancelReport, Report
 from fix.simulator.words import ExecType
 from fix.tags import CxlRejReason, OrdRejReason
@@ -20,6 +23,7 @@ from tests.simulator.members import (
     FOK,
     GTC,
     IOC,
+    LISTED,
     Members,
     NaiveExchange,
     last_of,
@@ -213,6 +217,32 @@ def test_an_order_that_meets_too_many_at_once_is_cut_off(
     assert len(trades(answers)) == 6
     assert last_of(answers, "ben-1") == ("CANCELED", OrdStatus.CANCELED)
     assert len(members.queue(SELL)) == 2
+
+
+class Floor(Members):
+    """Members with a market outside: 99 to 101, twenty each."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        quotes = Quotes()
+        self.exchange = Exchange(LISTED, quotes)
+        quotes.on_quote("AAPL", price_e8(99), price_e8(101), qty_e8(20), qty_e8(20), 1)
+
+
+def test_a_member_s_better_price_goes_before_a_quote_and_a_quote_before_the_same_price() -> None:
+    floor = Floor()
+    floor.sell("anna-1", 5, 100)
+    floor.sell("anna-2", 5, 101)
+    mine = [(qty, price) for name, qty, price in trades(floor.buy("ben-1", 28, 101)) if name == "ben-1"]
+    assert mine == [(5, 100), (20, 101), (3, 101)]
+    assert floor.queue(SELL) == [("anna-2", 2)]
+
+
+def test_fill_or_kill_counts_members_and_the_market_outside() -> None:
+    floor = Floor()
+    floor.sell("anna-1", 5, 101)
+    assert trades(floor.buy("ben-1", 26, 101, FOK)) == []
+    assert sum(qty for name, qty, _ in trades(floor.buy("ben-2", 25, 101, FOK)) if name == "ben-2") == 25
 
 
 steps = st.one_of(
