@@ -13,8 +13,9 @@ import sys
 
 import numpy as np
 
+from fix import dictionary
 from fix.codec import encode
-from fix.wire import groups, template, tokens, values
+from fix.wire import checks, groups, template, tokens, values
 from fix.wire.frame import byte_sum, find_byte, frame
 from fix.wire.template import NO_ROOM, Kind, build
 from tests.fix.wire import fix
@@ -55,6 +56,8 @@ SEEDS = (
     b"8=FIX.4.4\x019=65536\x0135=",
     b"1=x\x01",
 )
+RULES = checks.rules_of(dictionary.load("FIX.4.4"), "D")
+NUMBERS = checks.numbers_table(64)
 READERS = (values.read_int, values.read_e8, values.read_utc_ns, values.read_char, values.read_bool)
 ALPHABET = b"\x01=0123456789|8=FIX.4\x0110=9=35=95=96="
 
@@ -84,6 +87,8 @@ def parse_all(address: int, length: int, table: np.ndarray, data_of: np.ndarray,
     byte_sum(address, length)
     find_byte(address, 0, length, 1)
     count = tokens.tokenise(address, length, table, data_of)
+    if count >= 0:
+        checks.check(table, count, address, RULES, NUMBERS)
     for row in range(max(count, 0)):
         tag, offset, size = table[row].tolist()
         assert 0 < offset <= offset + size < length
