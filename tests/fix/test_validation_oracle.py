@@ -9,7 +9,7 @@ from importlib import metadata
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from fix.codec import Field, encode, parse
@@ -95,5 +95,8 @@ def by_us(raw: bytes) -> tuple[int, int | None] | None:
 @settings(max_examples=200, deadline=None)
 @given(fields=messages())
 def test_quickfix_finds_the_same_fault(fields: list[Field], quickfix_dictionary: Any) -> None:
+    once = {tag: value for tag, value in fields if tag != 336}
+    # Of a tag that is there twice QuickFIX looks at either value first: its sort is not stable.
+    assume(all(once[tag] == value for tag, value in fields if tag != 336))
     raw = encode("FIX.4.4", fields)
     assert by_us(raw) == by_quickfix(raw, quickfix_dictionary)
