@@ -9,7 +9,8 @@ What always holds here, over every change of the clocks:
   ends at the first instant after that at which the clock of `end_zone` first shows `end_time` or later on a
   day (weekly: on `end_day`). So a time that a clock skips is the instant of the skip, one that it shows twice
   is the first of the two, and an overnight session needs no word of its own.
-- Where start and end are the same clock time, one session begins when the one before it ends.
+- A session ends at the latest when the next one begins, so no instant is in two. Where start and end are the same
+  clock time, one begins when the one before it ends.
 
 Now is an argument: nothing here reads a clock. Holidays are not known here: a venue that is closed does not
 answer, and the initiator goes on trying.
@@ -76,11 +77,10 @@ class Schedule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def hours(self, now_ns: int) -> Hours | None:
         """The session that is on at `now_ns`."""
-        today = _local_date(now_ns, self.start_zone)
-        starts = [start for start in self._starts(today, -_DAYS_AWAY_MAX, 1) if start <= now_ns]
-        if not starts:
+        start_ns = self._last_start(now_ns)
+        if start_ns is None:
             return None
-        hours = Hours(starts[-1], self._end_after(starts[-1]))
+        hours = Hours(start_ns, min(self._end_after(start_ns), self.next_start(start_ns)))
         return hours if hours.has(now_ns) else None
 
     def next_start(self, now_ns: int) -> int:
@@ -92,6 +92,11 @@ class Schedule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """Whether both instants lie in one and the same session; numbers of another one are over."""
         hours = self.hours(one_ns)
         return hours is not None and hours.has(other_ns)
+
+    def _last_start(self, now_ns: int) -> int | None:
+        today = _local_date(now_ns, self.start_zone)
+        starts = [start for start in self._starts(today, -_DAYS_AWAY_MAX, 1) if start <= now_ns]
+        return starts[-1] if starts else None
 
     def _starts(self, today: dt.date, begin: int, end: int) -> Iterator[int]:
         days = (self.start_day,) if self.start_day is not None else self.days or WEEKDAYS

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from fix.acceptor import Acceptor, only
+from fix.acceptor import Acceptor, Admit, only
 from fix.codec import Message
 from fix.durable import Busy, DurableSession, Outgoing
 from fix.initiator import Initiator, Line
@@ -92,10 +93,15 @@ async def until(true: Callable[[], bool], seconds: float = 10.0) -> None:
 
 @asynccontextmanager
 async def accepting(
-    folder: Path, application: Desk, port: int = 0, tls: ssl.SSLContext | None = None
+    folder: Path,
+    application: Desk,
+    port: int = 0,
+    tls: ssl.SSLContext | None = None,
+    admit: Admit = only({"TRADEWIND"}),  # noqa: B008  it keeps nothing
+    clock: Callable[[], int] = time.time_ns,
 ) -> AsyncIterator[tuple[Acceptor, int]]:
     """An acceptor SIMULATOR for TRADEWIND on loopback."""
-    acceptor = Acceptor(folder, "SIMULATOR", application, only({"TRADEWIND"}))
+    acceptor = Acceptor(folder, "SIMULATOR", application, admit, clock=clock)
     number = await acceptor.listen("127.0.0.1", port, tls)
     running = asyncio.create_task(acceptor.run())
     try:

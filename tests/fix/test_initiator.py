@@ -70,12 +70,11 @@ async def test_the_next_host_is_tried_when_one_connects_and_does_not_log_on(tmp_
 async def test_the_next_host_is_tried_when_one_refuses_the_logon(tmp_path: Path) -> None:
     desk = Desk()
     async with (
-        accepting(tmp_path / "other", Venue()) as (stranger, closed),
+        accepting(tmp_path / "other", Venue(), admit=lambda _key, _logon: "not today") as (_, closed),
         accepting(tmp_path / "venue", Venue()) as (_, port),
+        initiating(tmp_path / "desk", desk, port, Line(hosts(closed, port))),
     ):
-        stranger._admit = lambda _key, _logon: "not today"
-        async with initiating(tmp_path / "desk", desk, port, Line(hosts(closed, port))):
-            await until(lambda: desk.logons == 1)
+        await until(lambda: desk.logons == 1)
 
 
 async def test_after_a_logon_the_first_host_comes_first_again(tmp_path: Path) -> None:
@@ -162,16 +161,9 @@ async def by_the_clock(
         running.cancel()
 
 
-@asynccontextmanager
-async def venue_by_the_clock(folder: Path, venue: Desk, clock: Callable[[], int]) -> AsyncIterator[int]:
-    async with accepting(folder, venue) as (acceptor, port):
-        acceptor._clock = clock
-        yield port
-
-
 async def test_a_days_session_begins_and_ends_by_its_schedule_with_its_own_numbers(tmp_path: Path) -> None:
     clock, desk, venue = Clock("2026-11-24T07:30"), Desk(), Venue()
-    async with venue_by_the_clock(tmp_path / "venue", venue, clock) as port:
+    async with accepting(tmp_path / "venue", venue, clock=clock) as (_, port):
         line = Line(hosts(port), schedule=DAY, reset_each_session=True)
         async with by_the_clock(tmp_path / "desk", desk, port, clock, line) as us:
             await asyncio.sleep(0.6)
@@ -197,7 +189,7 @@ async def test_a_days_session_begins_and_ends_by_its_schedule_with_its_own_numbe
 async def test_a_restart_within_the_day_goes_on_and_one_on_the_next_day_begins_anew(tmp_path: Path) -> None:
     clock, desk = Clock("2026-11-24T09:00"), Desk()
     numbers = []
-    async with venue_by_the_clock(tmp_path / "venue", Venue(), clock) as port:
+    async with accepting(tmp_path / "venue", Venue(), clock=clock) as (_, port):
         line = Line(hosts(port), schedule=DAY, reset_each_session=True)
         for at in ("2026-11-24T09:00", "2026-11-24T10:00", "2026-11-25T09:00"):
             clock.at(at)

@@ -8,6 +8,7 @@ import ssl
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,10 @@ class Peers:
 
     def numbers(self) -> tuple[int, int]:
         return numbers_of(self.folder, *self._names)
+
+
+def has_heard(peers: Peers, names: int) -> bool:
+    return len(set(peers.heard())) >= names
 
 
 @pytest.fixture
@@ -128,7 +133,7 @@ async def test_a_day_with_quickfix_as_the_venue(
     await venue.start()
     for goal in (60, 140, 220, 300):  # one side dies, then the other
         children.append(await spawn("desk", desk, port, ours))
-        await until(lambda goal=goal: len(set(venue.heard())) >= goal, 60)
+        await until(partial(has_heard, venue, goal), 60)
         if goal in (140, 300):
             await venue.lives[-1].kill()
             await venue.start()
@@ -174,7 +179,7 @@ async def test_a_day_with_quickfix_as_the_client(
     names: list[str] = []
     for life in range(4):
         quickfix = await desk.start()
-        await until(lambda quickfix=quickfix: quickfix.is_logged_on, 60)
+        await until(partial(getattr, quickfix, "is_logged_on"), 60)
         for _ in range(50):
             names.append(str(len(names)))
             quickfix.send(order(names[-1]))

@@ -60,8 +60,7 @@ async def test_a_file_is_all_that_a_venue_needs(tmp_path: Path) -> None:
         return None if (logon.get(553), logon.get(554)) == ("user", "hunter2") else "wrong password"
 
     desk, tls = Desk(), listening(authority.certificate("fix.venue.test"))
-    async with accepting(tmp_path / "venue", Answering(), tls=tls) as (acceptor, port):
-        acceptor._admit = admit
+    async with accepting(tmp_path / "venue", Answering(), tls=tls, admit=admit) as (_, port):
         venue = venue_of_file(
             write(
                 tmp_path,
