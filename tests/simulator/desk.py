@@ -8,7 +8,7 @@ from itertools import count
 from core.records import OrdStatus, Side
 from core.units import price_e8, qty_e8
 from fix.simulator.exchange import Exchange
-from fix.simulator.orders import Answer, CancelRequest, Instrument, NewOrder, Report
+from fix.simulator.orders import Answer, CancelReject, CancelRequest, Instrument, NewOrder, Report
 from fix.simulator.words import ExecType, OrdType, TimeInForce
 
 OWNER = "TRADEWIND"
@@ -48,6 +48,7 @@ def told(answers: Iterable[Answer]) -> list[tuple[object, ...]]:
         if isinstance(a, Report)
         else ("CANCEL_REJECT", a.status.name, 0, 0.0)
         for a in answers
+        if isinstance(a, Report | CancelReject)
     ]
 
 

@@ -168,7 +168,7 @@ class NaiveExchange:
 
     def replace(self, name: str, orig: str, qty: int, price: int) -> bool:
         """False when the order is not in the list or has traded as much."""
-        (order,) = [o for o in self.orders if o.name == orig] or [None]
+        order = next((o for o in self.orders if o.name == orig), None)
         if order is None or qty <= order.total - order.qty:
             return False
         keeps = price == order.price and qty <= order.total

@@ -280,7 +280,7 @@ def test_any_history_trades_as_the_plainest_exchange_does(history: list[tuple[An
                 members.cancel(name, orig)
                 naive.cancel(orig)
             elif orig in dict(members.queue(side)):
-                answers = members.replace(name, orig, side, *values[1:], stop=stop)
+                answers = members.replace(name, orig, side, values[1], values[2], stop=stop)
                 was_replaced = naive.replace(name, orig, *values[1:])
                 assert was_replaced != isinstance(answers[0], CancelReject)
                 if was_replaced:
