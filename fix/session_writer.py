@@ -58,21 +58,22 @@ class Writer:
         orig_sending_time: str = "",
     ) -> bytes:
         """One message. `next_in` is for LastMsgSeqNumProcessed (369). Raises EncodeError."""
+        body = list(fields)
+        more = [*self._header_fields, *(each for each in body if each[0] in APPLICATION_HEADER_TAGS)]
+        if len(more) > len(self._header_fields):
+            body = [each for each in body if each[0] not in APPLICATION_HEADER_TAGS]
+        if orig_sending_time:
+            more += ((Tag.PossDupFlag, "Y"), (Tag.OrigSendingTime, orig_sending_time))
+        if self._last_processed:
+            more.append((Tag.LastMsgSeqNumProcessed, str(next_in - 1)))
         header: list[tuple[int, str]] = [
             (Tag.MsgSeqNum, str(seq)),
             (Tag.SenderCompID, self._sender),
             (Tag.SendingTime, self.time_text(now_ns)),
             (Tag.TargetCompID, self._target),
-            *self._header_fields,
         ]
-        body: list[tuple[int, str]] = []
-        for field in fields:
-            (header if field[0] in APPLICATION_HEADER_TAGS else body).append(field)
-        if orig_sending_time:
-            header += ((Tag.PossDupFlag, "Y"), (Tag.OrigSendingTime, orig_sending_time))
-        if self._last_processed:
-            header.append((Tag.LastMsgSeqNumProcessed, str(next_in - 1)))
-        header.sort(key=_tag)
+        if more:  # most messages have no more than these, which ascend
+            header = sorted([*header, *more], key=_tag)
         return encode(self._begin_string, ((Tag.MsgType, msg_type), *header, *body))
 
     def ask_fields(self, ask: Ask) -> list[Field]:
