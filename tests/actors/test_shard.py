@@ -218,15 +218,15 @@ def test_a_slot_is_given_back_only_when_its_command_is_published(a_shard: ShardD
     before = a_shard.shard.writer.position
     a_shard.turn_until_quiet()
     size = a_shard.shard.writer.position - before
-    count = 300
+    count = LANE_CAPACITY
     for n in range(count):
         a_shard.push(Lane.ADMIN, deposit(n + 1))
     lane, tail = a_shard.shard.lanes[Lane.ADMIN], a_shard.shard.writer.tail
     head = int.from_bytes(lane._segment.view[ring.HEAD : ring.HEAD + 8], "little")
+    watched = (lane.address, tail.address, head, tail.written, size)
+    slots_given_back_too_early(*watched, 0)  # compiled before the race begins
     with ThreadPoolExecutor(1) as threads:
-        watching = threads.submit(
-            slots_given_back_too_early, lane.address, tail.address, head, tail.written, size, count
-        )
+        watching = threads.submit(slots_given_back_too_early, *watched, count)
         a_shard.shard.start()
         a_shard.running = True
         assert watching.result() == 0

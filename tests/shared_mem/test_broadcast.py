@@ -120,9 +120,11 @@ def test_no_record_is_torn_and_none_uncounted_beside_a_fast_producer(run_dir: Pa
 
 def test_no_record_is_torn_at_full_speed(run_dir: Path) -> None:
     """Long records in a ring of two: the producer is in the slot that is being read most of the time."""
-    words, count = 512, 300_000
+    words, count = 512, 2_000_000
     producer = Broadcast.create(run_dir / "b", 8 * words, 2)
     record, target = np.zeros(words, np.int64), np.zeros(words, np.int64)
+    flood(producer.address, record.ctypes.data, words, 0)  # compiled before the race begins
+    take_untorn(producer.address, target.ctypes.data, words, 0)
     with ThreadPoolExecutor(2) as threads:
         reading = threads.submit(take_untorn, producer.address, target.ctypes.data, words, count)
         threads.submit(flood, producer.address, record.ctypes.data, words, count).result()
