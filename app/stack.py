@@ -214,9 +214,8 @@ def _import_steps(processes: list[Process]) -> list[Step]:
 
 def _compile_steps() -> list[Step]:
     from actors import warm
-    from fix import warm as fix_warm
 
-    return [Step(*step) for step in (*warm.steps(), *fix_warm.steps())]
+    return [Step(*step) for step in warm.steps()]
 
 
 def _demo(config: Config) -> Demo:
