@@ -1,7 +1,8 @@
 """The account actor: opening, cash and state.
 
-Always holds: cash - reserved >= 0 after every accepted order and withdrawal (a fill never costs more than was
-reserved for it); reserved is the sum of the reservations of the account's open orders.
+Always holds: cash - reserved >= 0 after every accepted order and withdrawal; a fill never costs more than was
+reserved for it, but for the rounding of a partial fill: half a micro-unit of money each, where tick x lot is no whole
+one. Reserved is the sum of the reservations of the account's open orders.
 """
 
 from __future__ import annotations
