@@ -89,6 +89,10 @@ class Desk:
     def open_log(self, position: int) -> LogReader:
         return LogReader(self.log_dir, self.run_dir, Reader.PUBLISHER, position, Gate.SYNCED)
 
+    def open_whole_log(self) -> LogReader:
+        """Also what the flusher has not come to yet: all that the desk did so far."""
+        return LogReader(self.log_dir, self.run_dir, Reader.AUDIT, gate=Gate.WRITTEN)
+
     def account_text(self, account: int) -> str | None:
         return self.accounts.get(account)
 

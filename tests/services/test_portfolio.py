@@ -363,7 +363,7 @@ def play(desk: Desk, verbs: Sequence[tuple[str, int, int]]) -> None:
 
 def updates_of(desk: Desk) -> list[Update]:
     """What the publisher would say of the desk's log."""
-    reader, found, prior = desk.open_log(0), [], 0
+    reader, found, prior = desk.open_whole_log(), [], 0
     while records := reader.read():
         for record in records:
             if record.kind in EVENT_KINDS:
