@@ -99,7 +99,9 @@ class Trader(FastHttpUser):
 
 
 def _status() -> dict[str, Any]:
-    found = subprocess.run([sys.executable, "-m", "app.cli", "status", "--json"], capture_output=True, text=True, check=False)
+    found = subprocess.run(
+        [sys.executable, "-m", "app.cli", "status", "--json"], capture_output=True, text=True, check=False
+    )
     if found.returncode:
         sys.exit(f"no stack to load: {found.stderr.strip() or found.stdout.strip()}\nstart one: tradewind up")
     status: dict[str, Any] = json.loads(found.stdout)
