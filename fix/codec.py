@@ -128,7 +128,7 @@ def parse(frame: bytes) -> Message:
     for part in parts:
         number, equals, value = part.partition("=")
         tag = _TAGS.get(number) or _rare_tag(number, part)
-        if tag == data_tag:
+        if tag == data_tag and equals:
             value = _whole_data(tag, value, length, parts)
         if not value:
             raise ParseError(f"tag {tag} has no value", tag, empty_value=bool(equals))

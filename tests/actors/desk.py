@@ -181,6 +181,7 @@ class ShardDesk:
         return int(serve_lanes(shard.state, shard.out, shard.command, shard.wiring))
 
     def turn_until_quiet(self) -> None:
+        self.flusher.flush()  # a predecessor may have died with a tail so full that nothing more is taken
         while self.turn():
             self.flusher.flush()
 

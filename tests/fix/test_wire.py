@@ -156,6 +156,7 @@ def test_both_codecs_read_the_same_fields(message: bytes) -> None:
 @example(b"95=0\x0196=\x01")
 @example(b"95=x\x0196=ab\x01")
 @example(b"96=ab\x01")
+@example(b"95=3\x0196\x01ab\x01")  # no '=' behind the data field's tag: what follows is no value of it
 @example(b"2147483647=a\x01")
 @example(b"2147483648=a\x01")
 @example(b"99999999999999999999=a\x01")
