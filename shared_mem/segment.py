@@ -7,6 +7,7 @@ as it was. Must not know what is inside.
 
 from __future__ import annotations
 
+import errno
 import mmap
 import os
 import struct
@@ -16,9 +17,18 @@ from typing import Final
 
 import numpy as np
 
+from shared_mem.atomics import fetch_add, load_i64
+from shared_mem.jit import jit
+
 MAGIC: Final = 0x5452_4144_4557_494E  # "TRADEWIN"
 HEADER_BYTES: Final = 64
 _HEADER: Final = struct.Struct("<Q16sQQ")  # magic, layout, version, size; the rest of the 64 is zero
+
+# madvise(2), Linux: names that Python's mmap does not have. Elsewhere, and on kernels before 5.14, they are
+# unknown to the kernel, which says EINVAL.
+_MADV_HUGEPAGE: Final = 14
+_MADV_POPULATE_READ: Final = 22
+_MADV_POPULATE_WRITE: Final = 23
 
 
 class SegmentError(RuntimeError):
@@ -33,12 +43,17 @@ class LayoutMismatch(SegmentError):
     pass
 
 
+class NoRoom(SegmentError):
+    pass
+
+
 class Segment:
     """`size` bytes at `address` (an int64), shared by everyone who maps the same file."""
 
     def __init__(self, path: Path, fd: int, size: int, writable: bool) -> None:
         self.path = path
         self.size = size
+        self.writable = writable
         self.inode = os.fstat(fd).st_ino
         access = mmap.ACCESS_WRITE if writable else mmap.ACCESS_READ
         self.memory = mmap.mmap(fd, size, access=access)
@@ -96,3 +111,37 @@ class Segment:
             return cls(path, fd, found_size, writable)
         finally:
             os.close(fd)
+
+    def prefault(self) -> None:
+        """Touch every page now, so that none is faulted in while orders flow. What stands in them, and what others
+        write to them meanwhile, stays. Raises NoRoom where the memory file system is too small: a store to such a
+        page later would be a SIGBUS."""
+        wanted = _MADV_POPULATE_WRITE if self.writable else _MADV_POPULATE_READ
+        try:
+            self.memory.madvise(wanted)
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                raise NoRoom(
+                    f"{self.path}: {self.size} bytes of memory can't be had ({os.strerror(error.errno or 0)}); "
+                    f"make room in {self.path.parent}, or make what is in it smaller"
+                ) from None
+            _touch(self.address, self.size, mmap.PAGESIZE, self.writable)
+
+    def advise_huge(self) -> bool:
+        """Ask for pages of 2 MiB, which save misses of the TLB; False where the system gives none. Before `prefault`.
+
+        Linux gives them to /dev/shm where /sys/kernel/mm/transparent_hugepage/shmem_enabled says `advise`."""
+        try:
+            self.memory.madvise(_MADV_HUGEPAGE)
+        except OSError:
+            return False
+        return True
+
+
+@jit
+def _touch(address: int, size: int, page: int, writable: bool) -> int:
+    """One word of every page: added 0 to, in one step, so that a write of somebody else's beside it is kept."""
+    seen = 0
+    for offset in range(0, size, page):
+        seen += fetch_add(address + offset, 0) if writable else load_i64(address + offset)
+    return seen

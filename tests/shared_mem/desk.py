@@ -5,11 +5,14 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-from collections.abc import Callable, Iterable
+import subprocess
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 from shared_mem import log
 from shared_mem.log import DATA, SEGMENT_BYTES_MIN, Gate, LogReader, Reader, Record
@@ -43,6 +46,23 @@ class Child:
         if self._process.exitcode is None:
             self.kill()
         return self._process.exitcode
+
+
+@contextmanager
+def small_disk(root: Path, size: int) -> Iterator[Path]:
+    """A file system of its own with `size` bytes."""
+    if os.geteuid() != 0:
+        pytest.skip("mounting a small tmpfs takes root")
+    folder = root / "disk"
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "none", str(folder)]
+    mounted = subprocess.run(command, capture_output=True)
+    if mounted.returncode:
+        pytest.skip(f"no tmpfs can be mounted here: {mounted.stderr.decode().strip()}")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "-l", folder], check=True)
 
 
 class Died(BaseException):

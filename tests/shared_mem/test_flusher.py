@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import pytest
 
 from shared_mem.log import Gate, LogReader, Reader
 from shared_mem.log_writer import EXIT_DISK_FAILED, Flusher
-from tests.shared_mem.desk import SEGMENT_BYTES, Child, Died, LogDesk, everything, payloads
+from tests.shared_mem.desk import SEGMENT_BYTES, Child, Died, LogDesk, everything, payloads, small_disk
 
 
 def is_full(desk: LogDesk) -> bool:
@@ -124,18 +123,8 @@ def test_the_thread_flushes_what_comes_and_what_is_left_at_its_stop(a_log: LogDe
 @pytest.fixture
 def a_small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system with room for two segments and a half."""
-    if os.geteuid() != 0:
-        pytest.skip("mounting a small tmpfs takes root")
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    size = SEGMENT_BYTES * 5 // 2
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"size={size}", "none", folder], capture_output=True
-    )
-    if mounted.returncode:
-        pytest.skip(f"no tmpfs can be mounted here: {mounted.stderr.decode().strip()}")
-    yield folder
-    subprocess.run(["umount", "-l", folder], check=True)
+    with small_disk(tmp_path, SEGMENT_BYTES * 5 // 2) as folder:
+        yield folder
 
 
 def test_a_full_disk_stops_the_flusher_and_room_lets_it_go_on(a_small_disk: Path, run_dir: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 from pathlib import Path
 
@@ -9,7 +10,8 @@ import pytest
 
 from shared_mem.broadcast import Broadcast
 from shared_mem.ring import Ring
-from shared_mem.segment import LayoutMismatch, Segment, SegmentMissing
+from shared_mem.segment import LayoutMismatch, NoRoom, Segment, SegmentMissing, _touch
+from tests.shared_mem.desk import small_disk
 
 
 def test_what_an_owner_left_is_kept(run_dir: Path) -> None:
@@ -69,3 +71,45 @@ def test_a_ring_and_a_broadcast_are_whole_before_they_have_their_name(
     Ring.create(run_dir / "ring", 64, 8)
     Broadcast.create(run_dir / "broadcast", 64, 8)
     assert named == ["ring", "broadcast"]
+
+
+def pages_in_memory(path: Path) -> int:
+    return path.stat().st_blocks * 512 // mmap.PAGESIZE
+
+
+PAGES = 64
+
+
+@pytest.mark.parametrize("way", ["by the kernel", "by hand"])
+def test_prefaulting_touches_every_page_and_keeps_what_is_in_them(run_dir: Path, way: str) -> None:
+    segment = Segment.create(run_dir / "s", PAGES * mmap.PAGESIZE, "touched", 1)
+    segment.view[5 * mmap.PAGESIZE] = 7
+    assert pages_in_memory(run_dir / "s") < PAGES
+    if way == "by the kernel":
+        segment.prefault()
+    else:
+        _touch(segment.address, segment.size, mmap.PAGESIZE, True)
+    assert pages_in_memory(run_dir / "s") == PAGES
+    assert segment.view[5 * mmap.PAGESIZE] == 7
+    assert not any(segment.view[6 * mmap.PAGESIZE :])
+
+
+def test_a_reader_prefaults_too(run_dir: Path) -> None:
+    Segment.create(run_dir / "s", PAGES * mmap.PAGESIZE, "touched", 1).view[100] = 9
+    reader = Segment.attach(run_dir / "s", "touched", 1, writable=False)
+    reader.prefault()
+    _touch(reader.address, reader.size, mmap.PAGESIZE, False)
+    assert reader.view[100] == 9
+
+
+def test_huge_pages_are_asked_for_and_missed_without_harm(run_dir: Path) -> None:
+    segment = Segment.create(run_dir / "s", 4 << 20, "huge", 1)
+    assert segment.advise_huge() in (True, False)
+    segment.prefault()
+
+
+def test_memory_that_is_too_small_is_an_error_and_no_sigbus(tmp_path: Path) -> None:
+    with small_disk(tmp_path, 16 * mmap.PAGESIZE) as folder:
+        segment = Segment.create(folder / "s", PAGES * mmap.PAGESIZE, "big", 1)
+        with pytest.raises(NoRoom, match=f"/s: {segment.size} bytes of memory can't be had .*; make room in"):
+            segment.prefault()
