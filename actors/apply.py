@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Final
 
 from actors import account, instrument
+from actors.breaks import on_break
 from actors.cancel import on_cancel
 from actors.emit import P_EPOCH, P_POSITION, P_SEQ, P_TIME, Command, Out, emit, journal, new_event
 from actors.new_order import on_new_order
@@ -27,6 +28,7 @@ _DEPOSIT: Final = int(CommandKind.DEPOSIT)
 _DEFINE_INSTRUMENT: Final = int(CommandKind.DEFINE_INSTRUMENT)
 _SET_ACCOUNT_STATE: Final = int(CommandKind.SET_ACCOUNT_STATE)
 _SET_INSTRUMENT_STATE: Final = int(CommandKind.SET_INSTRUMENT_STATE)
+_BREAK: Final = int(CommandKind.BREAK)
 _ORDER_EVENT: Final = int(EventKind.ORDER)
 _UNKNOWN: Final = int(Reject.COMMAND_UNKNOWN)
 
@@ -51,6 +53,8 @@ def apply(state: State, out: Out, command: Command) -> None:
         account.set_state(state, out, command)
     elif kind == _SET_INSTRUMENT_STATE:
         instrument.set_state(state, out, command)
+    elif kind == _BREAK:
+        on_break(state, out, command)
     else:
         event = new_event(out, _ORDER_EVENT, command)
         event.reject_code = _UNKNOWN

@@ -54,6 +54,7 @@ class Command(NamedTuple):
     deposit: Array
     instrument: Array
     state: Array
+    difference: Array
 
 
 def command_slot() -> Command:
@@ -66,6 +67,7 @@ def command_slot() -> Command:
         records.DEPOSIT,
         records.DEFINE_INSTRUMENT,
         records.SET_STATE,
+        records.BREAK,
     )
     return Command(raw, raw[FIELDS_BYTES:], *(raw.view(layout) for layout in layouts))
 

@@ -72,8 +72,9 @@ class Lane(IntEnum):
     CANCELS_FIX_DOOR = 2
     REPORTS_VENUE = 3
     ADMIN = 4
-    ORDERS_GATEWAY = 5
-    ORDERS_FIX_DOOR = 6
+    BREAKS = 5
+    ORDERS_GATEWAY = 6
+    ORDERS_FIX_DOOR = 7
 
 
 LANE_FILES: Final = {
@@ -81,6 +82,7 @@ LANE_FILES: Final = {
     Lane.CANCELS_FIX_DOOR: "cancels.fix_door",
     Lane.REPORTS_VENUE: "reports.venue",
     Lane.ADMIN: "admin",
+    Lane.BREAKS: "breaks",
     Lane.ORDERS_GATEWAY: "orders.gateway",
     Lane.ORDERS_FIX_DOOR: "orders.fix_door",
 }

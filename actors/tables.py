@@ -21,7 +21,7 @@ from shared_mem.atomics import load_i64, release_fence
 from shared_mem.jit import jit
 
 LAYOUT: Final = "state"
-VERSION: Final = 1
+VERSION: Final = 2
 
 Array = np.ndarray[Any, np.dtype[Any]]
 

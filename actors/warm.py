@@ -14,6 +14,7 @@ import numpy as np
 
 from actors import account, instrument
 from actors.apply import apply, journal_and_apply
+from actors.breaks import on_break
 from actors.cancel import on_cancel
 from actors.emit import SCRATCH_BYTES, command_slot, journal, make_pen
 from actors.new_order import on_new_order
@@ -121,6 +122,7 @@ def steps() -> list[Step]:
         Step("new order and its risk checks", 9.6, bench.behaviour(on_new_order)),
         Step("cancel", 0.8, bench.behaviour(on_cancel)),
         Step("venue report", 2.1, bench.behaviour(on_report)),
+        Step("breaks", 0.5, bench.behaviour(on_break)),
         Step("apply", 4.1, bench.behaviour(apply)),
         Step("journal", 3.1, bench.behaviour(journal_and_apply)),
         Step("recovery", 0.3, bench.recovery),

@@ -165,6 +165,9 @@ def _log_words(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("action", choices=("cat", "verify", "stat"))
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
     parser.add_argument("--account", type=int, metavar="N", help="cat: only this account's number")
+    parser.add_argument(
+        "--kind", metavar="WORD", help="cat: only records of this kind: order, cash, break, …"
+    )
     parser.add_argument("--order", type=int, metavar="N", help="cat: only this order id")
     parser.add_argument("--since", metavar="TIME", help="cat: from this UTC time on, as 2026-11-24T09:30")
     parser.add_argument("--until", metavar="TIME", help="cat: before this UTC time")

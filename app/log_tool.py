@@ -18,7 +18,17 @@ from typing import Any, Final
 from app.config import Config
 from app.faults import StackError
 from core import commands, events, units
-from core.records import CommandKind, EventKind, ExecType, OrdStatus, OrdType, Side, Source, TimeInForce
+from core.records import (
+    BreakKind,
+    CommandKind,
+    EventKind,
+    ExecType,
+    OrdStatus,
+    OrdType,
+    Side,
+    Source,
+    TimeInForce,
+)
 from shared_mem.log import SEGMENT_BYTES, LogError, LogReader, Reader, Record, parse_records
 from shared_mem.log_writer import find_end
 from shared_mem.segment import SegmentError
@@ -33,6 +43,7 @@ _WORDS: Final = {
         "ord_status": OrdStatus,
         "exec_type": ExecType,
         "source": Source,
+        "break_kind": BreakKind,
     }.items()
 }
 # Bookkeeping of the shard: in --json, not in the lines for people.
@@ -87,6 +98,9 @@ def fields(record: Record) -> dict[str, Any]:
     if record.kind in set(EventKind):
         event = events.decode(record.seq, record.time_ns, record.payload)
         values = {name: getattr(event, name) for name in event.__struct_fields__[3:]}
+        if event.kind == EventKind.BREAK:
+            for name, told in (("ours", "limit_value"), ("venues", "observed_value")):
+                values[name] = events.break_value(event.break_kind, values.pop(told)) or ""
         if event.reject_code:
             values["reject"] = events.reject_message(
                 event.reject_code, event.limit_value, event.observed_value
@@ -94,6 +108,9 @@ def fields(record: Record) -> dict[str, Any]:
     else:
         values = commands.decode(record.payload)
         values.pop("kind")
+        kind = values.get("break_kind", 0)
+        if kind:
+            values |= {name: events.break_value(kind, values[name]) or "" for name in ("ours", "venues")}
     for name, value in values.items():
         if value in (0, ""):
             continue
@@ -109,6 +126,8 @@ def fields(record: Record) -> dict[str, Any]:
 
 def _wanted(shown: dict[str, Any], words: argparse.Namespace) -> bool:
     if words.account is not None and shown.get("account") != words.account:
+        return False
+    if words.kind is not None and shown["kind"] != words.kind:
         return False
     if words.order is not None and shown.get("order_id") != words.order:
         return False

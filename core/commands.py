@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from core import records
 from core.packing import Packer
-from core.records import COMMAND_LAYOUTS, TEXT_BYTES_MAX, CommandKind, Source
+from core.records import COMMAND_LAYOUTS, TEXT_BYTES_MAX, BreakKind, CommandKind, Source
 
 
 class CommandError(ValueError):
@@ -157,6 +157,41 @@ def set_account_state(*, request_id: int, account: int, state: int) -> bytes:
 def set_instrument_state(*, request_id: int, instrument: int, state: int) -> bytes:
     values = {"source": Source.ADMIN, "request_id": request_id, "instrument": instrument, "state": state}
     return _encode(CommandKind.SET_INSTRUMENT_STATE, "", values)
+
+
+def break_found(
+    *,
+    break_kind: BreakKind,
+    account: int,
+    instrument: int,
+    order_id: int,
+    exec_id: str,
+    side: int,
+    last_qty_e8: int,
+    last_px_e8: int,
+    ours: int,
+    venues: int,
+    transact_time_ns: int,
+) -> bytes:
+    """An execution that the venue's drop copy and the log tell differently. 0: not known (account, instrument,
+    order), or not told (ours, venues)."""
+    return _encode(
+        CommandKind.BREAK,
+        exec_id,
+        {
+            "source": Source.RECONCILER,
+            "account": account,
+            "instrument": instrument,
+            "order_id": order_id,
+            "break_kind": break_kind,
+            "side": side,
+            "last_qty_e8": last_qty_e8,
+            "last_px_e8": last_px_e8,
+            "ours": ours,
+            "venues": venues,
+            "transact_time_ns": transact_time_ns,
+        },
+    )
 
 
 def decode(raw: bytes) -> dict[str, Any]:

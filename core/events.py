@@ -8,7 +8,7 @@ import msgspec
 
 from core import units
 from core.packing import Packer
-from core.records import EVENT, EVENT_BYTES, AccountState, OrdStatus
+from core.records import EVENT, EVENT_BYTES, AccountState, BreakKind, OrdStatus, Side
 from core.rejects import TEXTS, Reject, Unit
 
 
@@ -16,7 +16,8 @@ class Event(msgspec.Struct, frozen=True):
     """One event: fields of records.EVENT, and from the log's header its own sequence number and time.
 
     Quantities and prices are e8, money is e6. `text` is the client's order id for orders, the account's number
-    for accounts, the symbol for instruments.
+    for accounts, the symbol for instruments, the ExecID for breaks. A break has the log's word in limit_value and the
+    venue's in observed_value.
     """
 
     seq: int
@@ -35,6 +36,7 @@ class Event(msgspec.Struct, frozen=True):
     ord_status: int
     exec_type: int
     state: int
+    break_kind: int
     qty_e8: int
     price_e8: int
     route_price_e8: int
@@ -64,6 +66,7 @@ def decode(seq: int, time_ns: int, payload: bytes) -> Event:
 
 
 _STATUS_WORDS: Final = {int(s): s.name.lower() for s in OrdStatus}
+_SIDE_WORDS: Final = {int(s): s.name.lower() for s in Side}
 _ACCOUNT_WORDS: Final = {int(s): s.name for s in AccountState}
 _TEXT_OF_CODE: Final = {int(code): (code, text) for code, text in TEXTS.items()}
 
@@ -80,6 +83,17 @@ def _value_text(value: int, unit: Unit, code: Reject) -> str:
     if unit is Unit.STATE:
         return _STATUS_WORDS.get(value, str(value))
     return str(value)
+
+
+def break_value(kind: int, value: int) -> str | None:
+    """What one side of a break says, in the unit of its kind; None where it says nothing."""
+    if value == 0:
+        return None
+    if kind == BreakKind.SIDE:
+        return _SIDE_WORDS.get(value, str(value))
+    if kind in (BreakKind.ORDER, BreakKind.SYMBOL):
+        return str(value)
+    return units.price_text(value) if kind == BreakKind.PRICE else units.qty_text(value)
 
 
 def reject_message(code: int, limit_value: int, observed_value: int) -> str:

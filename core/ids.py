@@ -18,6 +18,10 @@ _INSTRUMENT: Final = 0x7472_696E_7300  # "trins"
 _CL_ORD_ID: Final = re.compile(r"TW[0-9]{3,4}-(0|[1-9][0-9]{0,18})")
 
 
+# The numbers that a UUID has room for; a log gives out no other.
+NUMBERS: Final = 1 << 62
+
+
 class IdError(ValueError):
     """An id that this platform never gave out."""
 
@@ -25,7 +29,7 @@ class IdError(ValueError):
 def _uuid(space: int, shard: int, number: int) -> UUID:
     # 48 bits space | version 8 | 12 bits shard | variant 10 | 62 bits number
     assert 0 <= shard < 4096
-    assert 0 <= number < 1 << 62
+    assert 0 <= number < NUMBERS
     return UUID(int=(space << 80) | (8 << 76) | (shard << 64) | (2 << 62) | number)
 
 
@@ -51,7 +55,7 @@ def number_of(uuid: UUID | str, shard: int = 0) -> int:
         value = (uuid if isinstance(uuid, UUID) else UUID(uuid)).int
     except ValueError:
         raise IdError(f"{uuid!r} is not a UUID") from None
-    number = value & ((1 << 62) - 1)
+    number = value & (NUMBERS - 1)
     if (
         value >> 80 not in (_ORDER, _EXECUTION, _ACCOUNT, _INSTRUMENT)
         or _uuid(value >> 80, shard, number).int != value

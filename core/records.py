@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import numpy as np
 
-LAYOUT_VERSION: Final = 1
+LAYOUT_VERSION: Final = 2
 
 # A ring slot: 128 bytes of fields and 128 of text (Alpaca allows a client_order_id of 128 characters).
 COMMAND_BYTES: Final = 256
@@ -35,6 +35,7 @@ class CommandKind(IntEnum):
     DEFINE_INSTRUMENT = 6
     SET_ACCOUNT_STATE = 7
     SET_INSTRUMENT_STATE = 8
+    BREAK = 9
 
 
 class EventKind(IntEnum):
@@ -44,6 +45,7 @@ class EventKind(IntEnum):
     CASH = 102
     ACCOUNT = 103
     INSTRUMENT = 104
+    BREAK = 105
 
 
 class Source(IntEnum):
@@ -53,6 +55,7 @@ class Source(IntEnum):
     VENUE = 2
     ADMIN = 3
     FIX_CLIENT = 4
+    RECONCILER = 9
 
 
 class Side(IntEnum):
@@ -111,6 +114,22 @@ class AccountState(IntEnum):
 class InstrumentState(IntEnum):
     OPEN = 0
     HALTED = 1
+
+
+class BreakKind(IntEnum):
+    """How a venue's drop copy and the log disagree about one execution (fix/reconciler.py).
+
+    The first two: one of them tells it and the other does not. The others: both tell it, and differently.
+    """
+
+    MISSING_HERE = 1
+    MISSING_AT_VENUE = 2
+    UNKNOWN_ORDER = 3
+    ORDER = 4
+    QUANTITY = 5
+    PRICE = 6
+    SIDE = 7
+    SYMBOL = 8
 
 
 # The first 40 bytes of every command are the same. The shard fills in lane_seq, and the lane into the high byte
@@ -202,6 +221,21 @@ DEFINE_INSTRUMENT: Final = _command(
 # state: AccountState or InstrumentState.
 SET_STATE: Final = _command([("state", "u1")])
 
+# A disagreement with the venue's drop copy. order_id 0, account 0: not known to whoever found it. ours, venues: what
+# the log and the copy say, in the unit of the kind: a quantity, a price, a side, an order; 0 where one says nothing.
+# text: ExecID.
+BREAK: Final = _command(
+    [
+        ("last_qty_e8", "i8"),
+        ("last_px_e8", "i8"),
+        ("ours", "i8"),
+        ("venues", "i8"),
+        ("transact_time_ns", "i8"),
+        ("break_kind", "u1"),
+        ("side", "u1"),
+    ]
+)
+
 COMMAND_LAYOUTS: Final = {
     CommandKind.NEW_ORDER: NEW_ORDER,
     CommandKind.CANCEL: CANCEL,
@@ -211,6 +245,7 @@ COMMAND_LAYOUTS: Final = {
     CommandKind.DEFINE_INSTRUMENT: DEFINE_INSTRUMENT,
     CommandKind.SET_ACCOUNT_STATE: SET_STATE,
     CommandKind.SET_INSTRUMENT_STATE: SET_STATE,
+    CommandKind.BREAK: BREAK,
 }
 
 # One event layout: an order's new state, with the account's cash and position after it, so that a follower
@@ -232,6 +267,7 @@ EVENT: Final = np.dtype(
         ("ord_status", "u1"),
         ("exec_type", "u1"),
         ("state", "u1"),
+        ("break_kind", "u1"),
         ("qty_e8", "i8"),
         ("price_e8", "i8"),
         ("route_price_e8", "i8"),

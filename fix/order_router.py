@@ -38,10 +38,19 @@ from typing import Final, NamedTuple
 from core import events, ids, units
 from core.commands import venue_report
 from core.events import Event
-from core.records import TEXT_BYTES_MAX, EventKind, ExecType, OrdStatus, OrdType
+from core.records import EventKind, ExecType, OrdStatus, OrdType
 from fix import timestamps
 from fix.codec import Field, Message, MissingTag
 from fix.durable import Busy, DurableSession, Outgoing
+from fix.report_fields import (
+    ReportError,
+    amount,
+    order_id_of,
+    plain_text,
+    refusal,
+    status_of,
+    transact_time_of,
+)
 from fix.tags import BusinessReason, MsgType, Tag
 from shared_mem.log import Record
 from shared_mem.ring import Ring
@@ -65,15 +74,6 @@ _TAKEN: Final = {
     chr(kind): kind
     for kind in (ExecType.NEW, ExecType.TRADE, ExecType.CANCELED, ExecType.REJECTED, ExecType.EXPIRED)
 }
-_STATUSES: Final = {chr(status): status for status in OrdStatus}
-
-
-class ReportError(ValueError):
-    """A report that can't be read. `tag` is where; the text goes back to the venue."""
-
-    def __init__(self, tag: int, text: str) -> None:
-        super().__init__(text)
-        self.tag = int(tag)
 
 
 class _Held(NamedTuple):
@@ -236,9 +236,9 @@ class OrderRouter:
         try:
             report = self._report_of(session, message)
         except MissingTag as missing:
-            return [_refusal(message, BusinessReason.CONDITIONALLY_REQUIRED_FIELD_MISSING, str(missing))]
+            return [refusal(message, BusinessReason.CONDITIONALLY_REQUIRED_FIELD_MISSING, str(missing))]
         except ReportError as error:
-            return [_refusal(message, BusinessReason.OTHER, f"tag {error.tag}: {error}")]
+            return [refusal(message, BusinessReason.OTHER, f"tag {error.tag}: {error}")]
         if report is not None and not self._reports.try_push(report):
             raise Busy(f"the ring of reports is full ({self._reports.capacity})")
         return []
@@ -283,26 +283,26 @@ def _execution(message: Message, venue_seq: int) -> bytes | None:
     refused = exec_type is ExecType.REJECTED
     return venue_report(
         venue_seq=venue_seq,
-        order_id=_order_id_of(message),
+        order_id=order_id_of(message),
         exec_type=exec_type,
-        ord_status=_status_of(message),
-        last_qty_e8=_amount(message, Tag.LastQty, required=is_trade),
-        last_px_e8=_amount(message, Tag.LastPx, required=is_trade),
-        cum_qty_e8=_amount(message, Tag.CumQty, required=True),
-        leaves_qty_e8=_amount(message, Tag.LeavesQty, required=True),
-        transact_time_ns=_transact_time_of(message),
-        text=_text(message, Tag.Text if refused else Tag.ExecID),
+        ord_status=status_of(message),
+        last_qty_e8=amount(message, Tag.LastQty, required=is_trade),
+        last_px_e8=amount(message, Tag.LastPx, required=is_trade),
+        cum_qty_e8=amount(message, Tag.CumQty, required=True),
+        leaves_qty_e8=amount(message, Tag.LeavesQty, required=True),
+        transact_time_ns=transact_time_of(message),
+        text=plain_text(message, Tag.Text if refused else Tag.ExecID),
     )
 
 
 def _cancel_reject(message: Message, venue_seq: int) -> bytes:
     return venue_report(
         venue_seq=venue_seq,
-        order_id=_order_id_of(message),
+        order_id=order_id_of(message),
         exec_type=ExecType.CANCEL_REJECT,
-        ord_status=_status_of(message),
-        transact_time_ns=_transact_time_of(message),
-        text=_text(message, Tag.Text),
+        ord_status=status_of(message),
+        transact_time_ns=transact_time_of(message),
+        text=plain_text(message, Tag.Text),
     )
 
 
@@ -316,55 +316,8 @@ def _rejection(session: DurableSession, message: Message, venue_seq: int) -> byt
     is_order = sent.type == MsgType.NewOrderSingle
     return venue_report(
         venue_seq=venue_seq,
-        order_id=_order_id_of(sent),
+        order_id=order_id_of(sent),
         exec_type=ExecType.REJECTED if is_order else ExecType.CANCEL_REJECT,
         ord_status=OrdStatus.REJECTED if is_order else OrdStatus.NEW,
-        text=_text(message, Tag.Text),
+        text=plain_text(message, Tag.Text),
     )
-
-
-def _order_id_of(message: Message) -> int:
-    """Our order's number: on the answer to a cancel it is in OrigClOrdID, else in ClOrdID."""
-    tag = Tag.OrigClOrdID if message.get(Tag.OrigClOrdID) is not None else Tag.ClOrdID
-    try:
-        return ids.order_id_of(message.require(tag))
-    except ids.IdError as error:
-        raise ReportError(tag, str(error)) from None
-
-
-def _status_of(message: Message) -> OrdStatus:
-    status = message.require(Tag.OrdStatus)
-    if status not in _STATUSES:
-        raise ReportError(Tag.OrdStatus, f"OrdStatus {status!r} is not known")
-    return _STATUSES[status]
-
-
-def _amount(message: Message, tag: Tag, required: bool) -> int:
-    text = message.require(tag) if required else message.get(tag) or "0"
-    try:
-        return units.qty_e8(text, tag.name)  # a price has the same scale
-    except units.UnitError as error:
-        raise ReportError(tag, str(error)) from None
-
-
-def _transact_time_of(message: Message) -> int:
-    text = message.get(Tag.TransactTime)
-    try:
-        return timestamps.parse_ns(text) if text else 0
-    except timestamps.TimestampError as error:
-        raise ReportError(Tag.TransactTime, str(error)) from None
-
-
-def _text(message: Message, tag: Tag) -> str:
-    """What the log has room for: 128 ASCII characters of it."""
-    return (message.get(tag) or "").encode("ascii", "replace").decode("ascii")[:TEXT_BYTES_MAX]
-
-
-def _refusal(message: Message, reason: BusinessReason, text: str) -> Outgoing:
-    log.error("a message of the venue can't be taken: %s (%r)", text, message)
-    return MsgType.BusinessMessageReject, [
-        (Tag.RefSeqNum, str(message.seq)),
-        (Tag.Text, text),
-        (Tag.RefMsgType, message.type),
-        (Tag.BusinessRejectReason, str(int(reason))),
-    ]

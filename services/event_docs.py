@@ -29,6 +29,7 @@ _WHAT: Final = {
     schemas.CashUpdate: ("cash", "<account>", "paid|rejected"),
     schemas.AccountUpdate: ("account", "<account>", "<state>|rejected"),
     schemas.InstrumentUpdate: ("instrument", schemas.NOBODY, "<symbol>"),
+    schemas.BreakUpdate: ("break", "<account>", "<kind>"),
 }
 
 

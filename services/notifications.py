@@ -1,7 +1,7 @@
-"""Notifications: one mail for each fill.
+"""Notifications: one mail for each fill, and for each break with a venue's drop copy.
 
-Exactly one, whatever dies when. For each fill there is a row in `notifications_sent`, named by the
-execution's id; so is the mail (`Message-ID`), and it has the same bytes whenever it is made. The order of
+Exactly one, whatever dies when. For each there is a row in `notifications_sent`, named by the
+execution's or break's id; so is the mail (`Message-ID`), and it has the same bytes whenever it is made. The order of
 steps, and what a crash after each of them means:
 
 1. the row is *claimed* (inserted). Crash before: nothing was sent; the cursor has not moved, the fill is read
@@ -33,7 +33,7 @@ import aiosmtplib
 from services import database
 from services.cursor_table import Connection, move_place, read_place
 from services.follower import Place
-from services.schemas import OrderUpdate, Update
+from services.schemas import BreakUpdate, OrderUpdate, Update
 
 _log = logging.getLogger("tradewind.notifications")
 
@@ -69,9 +69,9 @@ class Notifications:
     async def apply(self, updates: Sequence[Update], before: Place, after: Place) -> None:
         connection = self._connection
         assert connection is not None, "place() opens the connection"
-        fills = {u.execution_id: u for u in updates if isinstance(u, OrderUpdate) and u.exec_type == "trade"}
-        if fills:
-            await self._send(connection, fills)
+        told = {name: update for update in updates if (name := _mailed_as(update)) is not None}
+        if told:
+            await self._send(connection, told)
         async with connection.transaction():
             await move_place(connection, NAME, self._shard, before, after)
 
@@ -80,18 +80,18 @@ class Notifications:
             self._connection.terminate()
             self._connection = None
 
-    async def _send(self, connection: Connection, fills: dict[str, OrderUpdate]) -> None:
+    async def _send(self, connection: Connection, told: dict[str, Update]) -> None:
         await connection.execute(
             "INSERT INTO notifications_sent (execution_id, shard, seq) "
             "SELECT *  FROM unnest($1::text[], $2::smallint[], $3::bigint[]) ON CONFLICT DO NOTHING",
-            list(fills),
-            [fill.shard for fill in fills.values()],
-            [fill.seq for fill in fills.values()],
+            list(told),
+            [update.shard for update in told.values()],
+            [update.seq for update in told.values()],
         )
         unconfirmed = await connection.fetch(
             "SELECT execution_id FROM notifications_sent "
             "WHERE execution_id = ANY($1::text[]) AND sent_at IS NULL ORDER BY seq",
-            list(fills),
+            list(told),
         )
         if not unconfirmed:
             return
@@ -100,7 +100,7 @@ class Notifications:
         ) as smtp:
             for row in unconfirmed:
                 execution_id = row["execution_id"]
-                if await _handed_over(smtp, mail_of(fills[execution_id], self._recipient)):
+                if await _handed_over(smtp, mail_of(told[execution_id], self._recipient)):
                     await connection.execute(
                         "UPDATE notifications_sent SET sent_at = now() WHERE execution_id = $1", execution_id
                     )
@@ -125,17 +125,33 @@ async def _handed_over(smtp: aiosmtplib.SMTP, mail: EmailMessage) -> bool:
     return False
 
 
-def mail_of(fill: OrderUpdate, recipient: str) -> EmailMessage:
-    """The mail about a fill. A function of its arguments: made again, it is the same."""
-    side = (fill.side or "").upper()
-    time = datetime.fromtimestamp(fill.time_ns // _NS, UTC)
+def _mailed_as(update: Update) -> str | None:
+    """The id of what a mail is sent about; None: no mail."""
+    if isinstance(update, BreakUpdate):
+        return update.break_id
+    return update.execution_id if isinstance(update, OrderUpdate) and update.exec_type == "trade" else None
+
+
+def mail_of(update: Update, recipient: str) -> EmailMessage:
+    """The mail about a fill or a break. A function of its arguments: made again, it is the same."""
+    assert isinstance(update, OrderUpdate | BreakUpdate), "nothing else is mailed"
+    subject, lines = _of_break(update) if isinstance(update, BreakUpdate) else _of_fill(update)
     mail = EmailMessage()
-    mail["Message-ID"] = f"<{fill.execution_id}@tradewind>"
-    mail["Date"] = format_datetime(time)
+    mail["Message-ID"] = f"<{_mailed_as(update)}@tradewind>"
+    mail["Date"] = format_datetime(datetime.fromtimestamp(update.time_ns // _NS, UTC))
     mail["From"] = SENDER
     mail["To"] = recipient
-    mail["Subject"] = _one_line(f"Filled: {side} {fill.last_qty} {fill.symbol} @ {fill.last_px}")
-    lines = (
+    mail["Subject"] = _one_line(subject)
+    mail.set_content("".join(f"{name + ':':<15}{_one_line(str(value))}\n" for name, value in lines))
+    return mail
+
+
+_Lines = tuple[tuple[str, str | None], ...]
+
+
+def _of_fill(fill: OrderUpdate) -> tuple[str, _Lines]:
+    side = (fill.side or "").upper()
+    return f"Filled: {side} {fill.last_qty} {fill.symbol} @ {fill.last_px}", (
         ("Account", fill.account),
         ("Order", fill.client_order_id),
         ("Order id", fill.order_id),
@@ -146,10 +162,31 @@ def mail_of(fill: OrderUpdate, recipient: str) -> EmailMessage:
         ("Filled so far", f"{fill.cum_qty} of {fill.qty}"),
         ("Still open", fill.leaves_qty),
         ("Average price", fill.avg_px),
-        ("Time", f"{time:%Y-%m-%d %H:%M:%S}.{fill.time_ns % _NS // 1_000_000:03d} UTC"),
+        ("Time", _time_text(fill.time_ns)),
     )
-    mail.set_content("".join(f"{name + ':':<15}{_one_line(str(value))}\n" for name, value in lines))
-    return mail
+
+
+def _of_break(found: BreakUpdate) -> tuple[str, _Lines]:
+    return f"BREAK with the venue: {found.kind.replace('_', ' ')} {found.symbol} {found.exec_id}", (
+        ("Kind", found.kind),
+        ("Account", f"{found.account or 'none'} (state: {found.state or 'none'})"),
+        ("Order id", found.order_id),
+        ("Execution", found.exec_id),
+        ("Symbol", found.symbol),
+        ("Traded", f"{found.side or '?'} {found.last_qty} @ {found.last_px}"),
+        ("Our log says", found.ours or "nothing"),
+        ("Venue says", found.venues or "nothing"),
+        (
+            "What to do",
+            f"settle it with the venue, then: tradewind account {found.account or 'NUMBER'} active",
+        ),
+        ("Time", _time_text(found.time_ns)),
+    )
+
+
+def _time_text(time_ns: int) -> str:
+    time = datetime.fromtimestamp(time_ns // _NS, UTC)
+    return f"{time:%Y-%m-%d %H:%M:%S}.{time_ns % _NS // 1_000_000:03d} UTC"
 
 
 def _one_line(text: str) -> str:

@@ -7,7 +7,7 @@ up here, and nothing can drift.
 from __future__ import annotations
 
 from core.rejects import Reject
-from services.schemas import AccountUpdate, CashUpdate, InstrumentUpdate, OrderUpdate, Update
+from services.schemas import AccountUpdate, BreakUpdate, CashUpdate, InstrumentUpdate, OrderUpdate, Update
 from services.upsert import Row
 
 
@@ -30,15 +30,10 @@ class Batch:
             case CashUpdate() if update.account:
                 self._add_cash(update)
             case AccountUpdate() if not update.reject_code:
-                self.accounts[update.account_id] = {
-                    "shard": update.shard,
-                    "account_id": update.account_id,
-                    "account": update.account,
-                    "state": update.state,
-                    "seq": update.seq,
-                    "updated_ns": update.time_ns,
-                }
+                self._add_account(update)
                 self._add_cash(update)
+            case BreakUpdate() if update.account:
+                self._add_account(update)
             case InstrumentUpdate() if not update.reject_code:
                 self.instruments[update.instrument_id] = {
                     "shard": update.shard,
@@ -113,6 +108,16 @@ class Batch:
                 "leaves_qty": update.leaves_qty,
                 "time_ns": update.time_ns,
             }
+
+    def _add_account(self, update: AccountUpdate | BreakUpdate) -> None:
+        self.accounts[update.account_id] = {
+            "shard": update.shard,
+            "account_id": update.account_id,
+            "account": update.account,
+            "state": update.state,
+            "seq": update.seq,
+            "updated_ns": update.time_ns,
+        }
 
     def _add_cash(self, update: OrderUpdate | CashUpdate | AccountUpdate) -> None:
         self.cash[update.account_id] = {

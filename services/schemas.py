@@ -1,4 +1,4 @@
-"""What goes over NATS: four kinds of update, declared once, with the subjects they travel on.
+"""What goes over NATS: five kinds of update, declared once, with the subjects they travel on.
 
 Always holds here: money, prices and quantities are exact decimal text, never JSON numbers, which many readers
 turn into floats. `type` names kind and version; a field may be added within a version, none is removed,
@@ -19,7 +19,7 @@ from msgspec import Meta
 
 ROOT: Final = "tradewind.v1"
 
-Kind: TypeAlias = Literal["order", "cash", "account", "instrument"]
+Kind: TypeAlias = Literal["order", "cash", "account", "instrument", "break"]
 
 # Where a subject's token has nothing to say: no account (instruments), or one that does not exist.
 NOBODY: Final = "_"
@@ -226,14 +226,58 @@ class InstrumentUpdate(msgspec.Struct, frozen=True, kw_only=True, tag_field="typ
     reject_message: RejectMessage
 
 
-Update: TypeAlias = OrderUpdate | CashUpdate | AccountUpdate | InstrumentUpdate
+class BreakUpdate(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag=f"{ROOT}.break"):
+    """An execution that a venue's drop copy and the log tell differently. Its account may only reduce until a person
+    sets it active again.
 
-UPDATES: Final[tuple[type[Update], ...]] = (OrderUpdate, CashUpdate, AccountUpdate, InstrumentUpdate)
+    `ours` and `venues` are what the log and the copy say: a quantity for missing_here, missing_at_venue,
+    unknown_order and quantity, a price for price, a side for side, an order's number for order.
+    """
+
+    shard: Shard
+    seq: Seq
+    prior_seq: PriorSeq
+    time_ns: TimeNs
+    account: Account
+    account_id: AccountId
+    state: Annotated[
+        str | None,
+        Meta(description="The account's state after it: reducing, halted. Null if there is no account."),
+    ]
+    symbol: Symbol
+    instrument_id: InstrumentId
+    break_id: Annotated[
+        str, Meta(description="UUID of this break: unique, and the same whenever it is read again.")
+    ]
+    kind: Annotated[
+        str,
+        Meta(
+            description="missing_here, missing_at_venue, unknown_order, order, quantity, price, side, symbol."
+        ),
+    ]
+    order_id: Annotated[str | None, Meta(description="The order's UUID; null if none of ours is named.")]
+    exec_id: Annotated[str, Meta(description="The venue's ExecID (17).")]
+    side: Annotated[str | None, Meta(description="buy, sell; null if none is told.")]
+    last_qty: Annotated[str, Meta(description="Quantity of the execution. Decimal, 8 places.")]
+    last_px: Annotated[str, Meta(description="Price of the execution. Decimal, 8 places.")]
+    ours: Annotated[str | None, Meta(description="What the log says; null if it says nothing.")]
+    venues: Annotated[str | None, Meta(description="What the venue's copy says; null if it says nothing.")]
+
+
+Update: TypeAlias = OrderUpdate | CashUpdate | AccountUpdate | InstrumentUpdate | BreakUpdate
+
+UPDATES: Final[tuple[type[Update], ...]] = (
+    OrderUpdate,
+    CashUpdate,
+    AccountUpdate,
+    InstrumentUpdate,
+    BreakUpdate,
+)
 
 
 def subject_of(update: Update) -> str:
-    """The subject that an update travels on. `what` is exec_type, paid or rejected, the state, or the
-    symbol."""
+    """The subject that an update travels on. `what` is exec_type, paid or rejected, the state, the symbol, or
+    the break's kind."""
     match update:
         case OrderUpdate():
             return subject("order", update.shard, update.account, update.exec_type)
@@ -245,6 +289,8 @@ def subject_of(update: Update) -> str:
             )
         case InstrumentUpdate():
             return subject("instrument", update.shard, "", update.symbol)
+        case BreakUpdate():
+            return subject("break", update.shard, update.account, update.kind)
 
 
 _ENCODER: Final = msgspec.json.Encoder()

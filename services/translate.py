@@ -11,9 +11,10 @@ from enum import IntEnum
 from typing import Final
 
 from core import ids, units
-from core.events import Event, reject_message
+from core.events import Event, break_value, reject_message
 from core.records import (
     AccountState,
+    BreakKind,
     EventKind,
     ExecType,
     InstrumentState,
@@ -23,7 +24,14 @@ from core.records import (
     TimeInForce,
 )
 from core.rejects import Reject
-from services.schemas import AccountUpdate, CashUpdate, InstrumentUpdate, OrderUpdate, Update
+from services.schemas import (
+    AccountUpdate,
+    BreakUpdate,
+    CashUpdate,
+    InstrumentUpdate,
+    OrderUpdate,
+    Update,
+)
 
 EVENT_KINDS: Final = frozenset(map(int, EventKind))
 
@@ -50,6 +58,7 @@ _TRADE: Final = _EXEC_TYPES[ExecType.TRADE]
 _MAY_CARRY_A_REJECT: Final = frozenset({ExecType.REJECTED, ExecType.CANCEL_REJECT})
 REPORT_REFUSED: Final = "report_refused"
 _ACCOUNT_STATES: Final = _words(AccountState)
+_BREAKS: Final = _words(BreakKind)
 _INSTRUMENT_STATES: Final = _words(InstrumentState)
 
 
@@ -109,6 +118,8 @@ def to_update(event: Event, *, shard: int, prior_seq: int, account: str, symbol:
                 reject_code=event.reject_code,
                 reject_message=_message(event),
             )
+        case EventKind.BREAK:
+            return _break(event, shard, prior_seq, account, symbol)
     raise ValueError(f"kind {event.kind} of seq {event.seq} is no event; ask EVENT_KINDS before")
 
 
@@ -152,6 +163,30 @@ def _order(event: Event, shard: int, prior_seq: int, account: str, symbol: str) 
         position_qty=units.qty_text(event.position_qty_e8),
         position_cost=units.cash_text(event.position_cost_e6),
         realized=units.cash_text(event.realized_e6),
+    )
+
+
+def _break(event: Event, shard: int, prior_seq: int, account: str, symbol: str) -> BreakUpdate:
+    """A break may name an order that never was: what the venue says is not ours to check."""
+    return BreakUpdate(
+        shard=shard,
+        seq=event.seq,
+        prior_seq=prior_seq,
+        time_ns=event.time_ns,
+        account=account,
+        account_id=event.account,
+        state=_word(_ACCOUNT_STATES, event.state) if event.account else None,
+        symbol=symbol,
+        instrument_id=event.instrument,
+        break_id=str(ids.execution_uuid(shard, event.seq)),
+        kind=_word(_BREAKS, event.break_kind),
+        order_id=str(ids.order_uuid(shard, event.order_id)) if 0 < event.order_id < ids.NUMBERS else None,
+        exec_id=_clean(event.text),
+        side=_word_or_none(_SIDES, event.side),
+        last_qty=units.qty_text(event.last_qty_e8),
+        last_px=units.price_text(event.last_px_e8),
+        ours=break_value(event.break_kind, event.limit_value),
+        venues=break_value(event.break_kind, event.observed_value),
     )
 
 

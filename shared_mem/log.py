@@ -97,6 +97,8 @@ class Reader(IntEnum):
     PUBLISHER = 4
     SNAPSHOTS = 5
     AUDIT = 6
+    DROP_COPY = 7
+    VENUE_COPY = 8
 
 
 READERS: Final = len(Reader)

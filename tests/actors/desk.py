@@ -20,6 +20,7 @@ from core.events import Event, decode
 from core.records import (
     TICK,
     TICK_BYTES,
+    BreakKind,
     CommandKind,
     EventKind,
     ExecType,
@@ -143,6 +144,15 @@ class Desk:
                 ord_status=OrdStatus.NEW, last_qty_e8=qty_e8, last_px_e8=px_e8,
             )
         )  # fmt: skip
+
+    def break_found(self, kind: BreakKind, **changes: Any) -> Event:
+        """Execution X1 of 10 at 100.00, of an order and an account that nobody knows unless `changes` say so."""
+        values: dict[str, Any] = {
+            "account": 0, "instrument": 0, "order_id": 0, "exec_id": "X1", "side": Side.BUY,
+            "last_qty_e8": qty_e8(10), "last_px_e8": ASK_E8, "ours": 0, "venues": qty_e8(10),
+            "transact_time_ns": START_NS,
+        }  # fmt: skip
+        return self.do(commands.break_found(break_kind=kind, **{**values, **changes}))
 
     def fill(self, order_id: int, qty: int, px_e8: int = ASK_E8) -> Event:
         return self.report(order_id, ExecType.TRADE, qty_e8(qty), px_e8)

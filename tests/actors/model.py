@@ -202,6 +202,18 @@ class Model:
             order.cancel_asked = False
         return Reject.NONE
 
+    # --- breaks
+
+    def break_found(self, account_no: int, order_id: int) -> int:
+        """The account that may only reduce from now on; 0: nobody's."""
+        order = self.orders.get(order_id)
+        account_no = order.account if order is not None else account_no
+        if account_no not in self.accounts:
+            return 0
+        account = self.accounts[account_no]
+        account.state = AccountState.HALTED if account.state == AccountState.HALTED else AccountState.REDUCING
+        return account_no
+
     # --- cash
 
     def deposit(self, account_no: int, amount: int) -> Reject:

@@ -6,7 +6,17 @@ import pytest
 
 from core import commands
 from core.events import reject_message
-from core.records import FLAG_LOG_FULL, EventKind, ExecType, OrdStatus, OrdType, Side, TimeInForce
+from core.records import (
+    FLAG_LOG_FULL,
+    AccountState,
+    BreakKind,
+    EventKind,
+    ExecType,
+    OrdStatus,
+    OrdType,
+    Side,
+    TimeInForce,
+)
 from core.rejects import Reject
 from core.units import INT64_MAX, PRICE_E8_MAX, QTY_E8_MAX, cash_e6, price_e8, qty_e8
 from tests.actors.desk import ASK_E8, TICK_E8, Desk, account, deposit, instrument, order
@@ -216,3 +226,33 @@ def test_names_of_the_full_width_are_told_apart(a_desk: Desk) -> None:
 def test_a_report_for_an_order_that_is_none_is_recorded(a_desk: Desk) -> None:
     event = a_desk.do(commands.venue_report(venue_seq=1, order_id=77, exec_type=ExecType.TRADE, ord_status=0))
     assert (event.reject_code, event.order_id) == (Reject.ORDER_UNKNOWN, 77)
+
+
+def test_a_break_lets_its_account_only_reduce_and_moves_nothing(a_funded_account: Desk) -> None:
+    bought = a_funded_account.buy(10)
+    a_funded_account.fill(bought.order_id, 10)
+    before = a_funded_account.hash()
+    event = a_funded_account.break_found(BreakKind.MISSING_HERE, order_id=bought.order_id)
+    assert (event.kind, event.break_kind, event.text) == (EventKind.BREAK, BreakKind.MISSING_HERE, "X1")
+    assert (event.account, event.state) == (1, AccountState.REDUCING)
+    assert event.cash_e6 == cash_e6(999_000)
+    assert a_funded_account.buy(1).reject_code == Reject.ACCOUNT_REDUCING
+    assert a_funded_account.sell(1).reject_code == Reject.NONE
+    assert before != a_funded_account.hash(), "the state of the account is part of the state"
+
+
+def test_a_break_of_an_order_that_nobody_knows_is_recorded_for_no_account(a_funded_account: Desk) -> None:
+    event = a_funded_account.break_found(BreakKind.UNKNOWN_ORDER, order_id=999)
+    assert (event.account, event.order_id, event.observed_value) == (0, 999, qty_e8(10))
+    assert a_funded_account.buy(1).reject_code == Reject.NONE
+
+
+def test_a_break_names_the_account_itself_when_the_orders_row_was_used_again(a_funded_account: Desk) -> None:
+    assert a_funded_account.break_found(BreakKind.PRICE, order_id=999, account=1).account == 1
+    assert a_funded_account.buy(1).reject_code == Reject.ACCOUNT_REDUCING
+
+
+def test_a_break_does_not_open_a_halted_account(a_funded_account: Desk) -> None:
+    a_funded_account.do(commands.set_account_state(request_id=1, account=1, state=AccountState.HALTED))
+    assert a_funded_account.break_found(BreakKind.SIDE, account=1).state == AccountState.HALTED
+    assert a_funded_account.sell(1).reject_code == Reject.ACCOUNT_NOT_ACTIVE

@@ -15,7 +15,17 @@ from actors.snapshot import Snapshot, restore, state_hash, take
 from actors.tables import R_POSITIONS
 from core import commands
 from core.events import Event
-from core.records import AccountState, ExecType, InstrumentState, OrdStatus, OrdType, Side, TimeInForce
+from core.records import (
+    AccountState,
+    BreakKind,
+    EventKind,
+    ExecType,
+    InstrumentState,
+    OrdStatus,
+    OrdType,
+    Side,
+    TimeInForce,
+)
 from core.rejects import Reject
 from core.units import INT64_MAX, QTY_E8_MAX, cash_e6, qty_e8
 from shared_mem.log import LogReader, Reader
@@ -155,6 +165,20 @@ class History(RuleBasedStateMachine):
         if known:
             self.model.accounts[account].state = state
             assert (event.state, event.text) == (state, f"TW00000{account}")
+
+    @rule(
+        data=st.data(), account=st.sampled_from([0, 1, 2, 3]), kind=st.sampled_from(BreakKind),
+        ours=FILL_QTY, venues=FILL_QTY,
+    )  # fmt: skip
+    def the_venues_copy_differs(
+        self, data: st.DataObject, account: int, kind: BreakKind, ours: int, venues: int
+    ) -> None:
+        order_id = data.draw(st.sampled_from([*self.model.orders, 0, 10**6]))
+        event = self.desk.break_found(kind, account=account, order_id=order_id, ours=ours, venues=venues)
+        owner = self.model.break_found(account, order_id)
+        assert (event.kind, event.break_kind, event.account) == (EventKind.BREAK, kind, owner)
+        assert (event.limit_value, event.observed_value, event.text) == (ours, venues, "X1")
+        assert event.state == (self.model.accounts[owner].state if owner else 0)
 
     @rule(number=st.sampled_from([1, 2]))
     def all_is_open_again(self, number: int) -> None:

@@ -16,6 +16,7 @@ from core.records import (
     COMMAND_LAYOUTS,
     FIELDS_BYTES,
     TEXT_BYTES_MAX,
+    BreakKind,
     CommandKind,
     ExecType,
     OrdStatus,
@@ -78,6 +79,15 @@ MADE: dict[CommandKind, tuple[Any, dict[str, st.SearchStrategy[Any]], str]] = {
         commands.set_instrument_state,
         {"request_id": U8, "instrument": U4, "state": st.integers(0, 255)},
         "",
+    ),
+    CommandKind.BREAK: (
+        commands.break_found,
+        {
+            "break_kind": st.sampled_from(BreakKind), "account": U4, "instrument": U4, "order_id": U8,
+            "side": st.integers(0, 255), "last_qty_e8": I8, "last_px_e8": I8, "ours": I8, "venues": I8,
+            "transact_time_ns": I8,
+        },
+        "exec_id",
     ),
 }  # fmt: skip
 

@@ -17,6 +17,7 @@ from core import units
 from core.records import (
     EVENT,
     AccountState,
+    BreakKind,
     CommandKind,
     EventKind,
     ExecType,
@@ -231,6 +232,24 @@ class Desk:
             **money,
         )
         return command_seq
+
+    def break_found(self, order: Order) -> int:
+        """The venue's copy of the order's last execution says 7; returns the event's seq."""
+        self._command(CommandKind.BREAK)
+        return self._event(
+            EventKind.BREAK,
+            "X1",
+            account=order.account,
+            instrument=order.instrument,
+            order_id=order.order_id,
+            state=AccountState.REDUCING,
+            break_kind=BreakKind.QUANTITY,
+            side=order.side,
+            last_qty_e8=units.qty_e8("7"),
+            last_px_e8=order.price_e8,
+            limit_value=units.qty_e8("10"),
+            observed_value=units.qty_e8("7"),
+        )
 
     # Into the log.
 

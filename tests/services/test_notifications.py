@@ -15,7 +15,7 @@ from services.cursor_table import Connection
 from services.follower import Place
 from services.mailbox import Maildir
 from services.notifications import Notifications, mail_of
-from services.schemas import OrderUpdate
+from services.schemas import OrderUpdate, Update
 from tests.services.conftest import NatsServer, eventually, free_port
 from tests.services.desk import Desk
 from tests.services.test_portfolio import caught_up, fetch, following, updates_of
@@ -77,6 +77,30 @@ async def test_a_fill_is_mailed_with_its_order_and_what_is_left_of_it(
     assert any(line.startswith("Time: 2023-11-14 22:13:20.123 UTC") for line in lines)
 
 
+async def test_a_break_is_mailed_with_what_both_sides_say_and_what_to_do(
+    a_desk: Desk, nats_server: NatsServer, postgres_url: str, mail_port: int, tmp_path: Path
+) -> None:
+    a_desk.open_account()
+    order = a_desk.accept(1, a_desk.define_instrument(), Side.BUY, "30", "134.8")
+    a_desk.break_found(order)
+    async with (
+        running(a_desk.publisher(nats_server.url)),
+        following(nats_server.url, notifications(postgres_url, mail_port)),
+    ):
+        await caught_up(a_desk, postgres_url, "notifications")
+    [mail] = mails(tmp_path)
+    assert mail["Subject"] == "BREAK with the venue: quantity AAPL X1"
+    text = mail.get_payload(decode=True)
+    assert isinstance(text, bytes)
+    lines = [" ".join(line.split()) for line in text.decode().splitlines()]
+    assert {
+        "Account: TW000001 (state: reducing)",
+        "Our log says: 10",
+        "Venue says: 7",
+        "What to do: settle it with the venue, then: tradewind account TW000001 active",
+    } <= set(lines)
+
+
 async def test_a_mail_made_again_has_the_same_bytes(a_desk: Desk) -> None:
     a_desk.open_account()
     a_desk.define_instrument()
@@ -108,10 +132,10 @@ class Dies(Notifications):
 
 
 class DiesAfterClaim(Dies):
-    async def _send(self, connection: Connection, fills: dict[str, OrderUpdate]) -> None:
+    async def _send(self, connection: Connection, told: dict[str, Update]) -> None:
         self._smtp_port = free_port()  # nobody is there: claimed, and never handed over
         try:
-            await super()._send(connection, fills)
+            await super()._send(connection, told)
         except aiosmtplib.SMTPException:
             await self._die()
 
@@ -119,15 +143,15 @@ class DiesAfterClaim(Dies):
 class DiesAfterHandOver(Dies):
     """The mails are taken, but not one is confirmed."""
 
-    async def _send(self, connection: Connection, fills: dict[str, OrderUpdate]) -> None:
-        await super()._send(connection, fills)
+    async def _send(self, connection: Connection, told: dict[str, Update]) -> None:
+        await super()._send(connection, told)
         await connection.execute("UPDATE notifications_sent SET sent_at = NULL")
         await self._die()
 
 
 class DiesBeforeCursor(Dies):
-    async def _send(self, connection: Connection, fills: dict[str, OrderUpdate]) -> None:
-        await super()._send(connection, fills)
+    async def _send(self, connection: Connection, told: dict[str, Update]) -> None:
+        await super()._send(connection, told)
         await self._die()
 
 

@@ -125,6 +125,21 @@ async def test_accounts_orders_fills_positions_and_cash_are_projected(
     assert order["created_ns"] < order["updated_ns"]
 
 
+async def test_a_break_shows_its_account_reducing(
+    a_desk: Desk, nats_server: NatsServer, postgres_url: str
+) -> None:
+    a_desk.open_account()
+    order = a_desk.accept(1, a_desk.define_instrument(), Side.BUY, "1", "1")
+    a_desk.break_found(order)
+    async with (
+        running(a_desk.publisher(nats_server.url)),
+        following(nats_server.url, Portfolio(postgres_url, 0)),
+    ):
+        await caught_up(a_desk, postgres_url)
+    assert [r["state"] for r in await fetch(postgres_url, "SELECT * FROM accounts")] == ["reducing"]
+    await assert_tables_are_the_desks_books(a_desk, postgres_url)
+
+
 async def test_a_rejected_order_is_kept_with_its_reason_and_what_never_was_is_not(
     a_desk: Desk, nats_server: NatsServer, postgres_url: str
 ) -> None:

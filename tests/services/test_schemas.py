@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.events import Event
-from core.records import EventKind, ExecType, OrdStatus
+from core.records import BreakKind, EventKind, ExecType, OrdStatus, Side
 from core.rejects import Reject
 from services import schemas
 from services.schemas import OrderUpdate
@@ -43,6 +43,7 @@ events = st.builds(
     ord_status=st.one_of(st.sampled_from(sorted(map(int, OrdStatus))), U8),
     exec_type=st.one_of(st.sampled_from(sorted(map(int, ExecType))), U8),
     state=U8,
+    break_kind=U8,
     cum_qty_e8=st.integers(0, 2**63 - 1),
     cum_notional_e6=st.integers(0, 2**63 - 1),
     text=st.text(st.characters(max_codepoint=127), max_size=128),
@@ -95,16 +96,19 @@ def test_the_average_price_of_half_a_unit_goes_to_the_even_side() -> None:
     assert average_px_e8(0, 0) is None
 
 
-@pytest.mark.parametrize("name", ["order", "cash", "account", "instrument"])
+@pytest.mark.parametrize("name", ["order", "cash", "account", "instrument", "break"])
 def test_the_type_in_a_body_is_the_root_of_its_subject(name: str) -> None:
     tags = [update.__struct_config__.tag for update in schemas.UPDATES]
     assert f"tradewind.v1.{name}" in tags
 
 
-def a_report(exec_type: ExecType, reject: Reject) -> OrderUpdate:
+def _event(kind: EventKind, **changes: int) -> Event:
     fields: dict[str, Any] = dict.fromkeys(Event.__struct_fields__, 0)
-    fields |= {"text": "", "kind": EventKind.ORDER, "seq": 1, "exec_type": exec_type, "reject_code": reject}
-    event = Event(**fields)
+    return Event(**{**fields, "text": "", "kind": kind, "seq": 1, "account": 1, **changes})
+
+
+def a_report(exec_type: ExecType, reject: Reject) -> OrderUpdate:
+    event = _event(EventKind.ORDER, exec_type=exec_type, reject_code=reject)
     update = to_update(event, shard=0, prior_seq=0, account="", symbol="")
     assert isinstance(update, OrderUpdate)
     return update
@@ -116,3 +120,30 @@ def test_a_refused_report_of_a_trade_is_no_trade() -> None:
     assert a_report(ExecType.TRADE, Reject.ORDER_UNKNOWN).exec_type == "report_refused"
     assert a_report(ExecType.REJECTED, Reject.VENUE_REJECTED).exec_type == "rejected"
     assert a_report(ExecType.CANCEL_REJECT, Reject.ORDER_NOT_OPEN).exec_type == "cancel_reject"
+
+
+def test_a_break_says_what_both_sides_say_in_the_unit_of_its_kind() -> None:
+    said = []
+    for kind, ours, venues in (
+        (BreakKind.QUANTITY, 10 * 10**8, 7 * 10**8),
+        (BreakKind.PRICE, 150 * 10**8, 15_025_000_000),
+        (BreakKind.SIDE, Side.BUY, Side.SELL),
+        (BreakKind.MISSING_HERE, 0, 10**8),
+        (BreakKind.ORDER, 7, 8),
+    ):
+        event = _event(EventKind.BREAK, break_kind=kind, limit_value=ours, observed_value=venues)
+        update = to_update(event, shard=0, prior_seq=0, account="TW000001", symbol="AAPL")
+        assert isinstance(update, schemas.BreakUpdate)
+        said.append((update.kind, update.ours, update.venues))
+    assert said == [
+        ("quantity", "10", "7"), ("price", "150", "150.25"), ("side", "buy", "sell"), ("missing_here", None, "1"),
+        ("order", "7", "8"),
+    ]  # fmt: skip
+
+
+def test_a_break_of_an_order_that_never_was_can_be_said() -> None:
+    event = _event(EventKind.BREAK, order_id=2**64 - 1, account=0)
+    update = to_update(event, shard=0, prior_seq=0, account="", symbol="")
+    assert isinstance(update, schemas.BreakUpdate)
+    assert (update.order_id, update.state, update.account) == (None, None, "")
+    assert schemas.subject_of(update) == "tradewind.v1.break.0._.0"
