@@ -34,12 +34,10 @@ _UNKNOWN: Final = int(Reject.COMMAND_UNKNOWN)
 
 
 @whole
-def apply(state: State, out: Out, command: Command) -> None:
-    """Do what the command asks and emit its events. The pen's next seq is one past the command's own."""
+def _apply_other(state: State, out: Out, command: Command) -> None:
+    """What is not a new order: called, for it is too much code to be copied into every loop."""
     kind = int(command.head[0].kind)
-    if kind == _NEW_ORDER:
-        on_new_order(state, out, command)
-    elif kind == _VENUE_REPORT:
+    if kind == _VENUE_REPORT:
         on_report(state, out, command)
     elif kind == _CANCEL:
         on_cancel(state, out, command)
@@ -60,6 +58,15 @@ def apply(state: State, out: Out, command: Command) -> None:
         event.reject_code = _UNKNOWN
         event.observed_value = kind
         emit(out)
+
+
+@jit
+def apply(state: State, out: Out, command: Command) -> None:
+    """Do what the command asks and emit its events. The pen's next seq is one past the command's own."""
+    if command.head[0].kind == _NEW_ORDER:
+        on_new_order(state, out, command)
+    else:
+        _apply_other(state, out, command)
     registers = state.registers
     registers[R_SEQ] = out.pen[P_SEQ] - 1
     registers[R_POSITION] = out.pen[P_POSITION]

@@ -11,9 +11,9 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from core import records
-from core.records import EVENT, EVENT_BYTES, FIELDS_BYTES, TEXT_BYTES_MAX
+from core.records import COMMAND_KINDS, EVENT, EVENT_BYTES, FIELDS_BYTES, LOGGED_BYTES
 from shared_mem import log
-from shared_mem.atomics import crc32c, load_acquire
+from shared_mem.atomics import load_acquire, load_i64
 from shared_mem.jit import jit
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -28,8 +28,7 @@ P_RING: Final = 5  # bytes of its ring, a power of two
 P_SEGMENT: Final = 6  # bytes of a segment, a power of two
 P_EVENT: Final = 7  # address of the event being filled in
 P_COMMAND: Final = 8  # address of the command being applied
-P_EVENTS: Final = 9  # events written since `P_CRC` was reset
-P_CRC: Final = 10  # over those events' payloads
+P_TEXT: Final = 9  # address of the event's text, which stays where it is until `emit`
 PEN_WORDS: Final = 16
 
 # A replica's scratch ring: much more than one command's records.
@@ -39,7 +38,6 @@ SCRATCH_BYTES: Final = 1 << 20
 class Out(NamedTuple):
     pen: Array  # int64 (PEN_WORDS,)
     event: Array  # EVENT (1,)
-    event_text: Array  # uint8 (TEXT_BYTES_MAX,), right behind the event
 
 
 class Command(NamedTuple):
@@ -74,35 +72,43 @@ def command_slot() -> Command:
 
 def make_pen(base: int, ring_bytes: int, segment_bytes: int, command: Command) -> Out:
     """base: address of a log tail (or of a scratch ring laid out like one)."""
-    buffer = np.zeros(EVENT_BYTES + TEXT_BYTES_MAX, np.uint8)
+    event = np.zeros(1, EVENT)
     pen = np.zeros(PEN_WORDS, np.int64)
     pen[P_BASE], pen[P_RING], pen[P_SEGMENT] = base, ring_bytes, segment_bytes
-    pen[P_EVENT], pen[P_COMMAND] = buffer.ctypes.data, command.raw.ctypes.data
-    return Out(pen, buffer[:EVENT_BYTES].view(EVENT), buffer[EVENT_BYTES:])
+    pen[P_EVENT], pen[P_COMMAND] = event.ctypes.data, command.raw.ctypes.data
+    return Out(pen, event)
 
 
 @jit
-def write_record(out: Out, kind: int, payload: int, length: int) -> int:
-    """Put a record into the log, unpublished; returns its address."""
+def write_record(out: Out, kind: int, payload: int, length: int, text: int, text_length: int) -> None:
+    """Put a record into the log, unpublished."""
     pen = out.pen
     position = pen[P_POSITION]
     left = pen[P_SEGMENT] - (position & (pen[P_SEGMENT] - 1))
-    if log.RECORD_HEADER_BYTES + length > left:
+    if log.RECORD_HEADER_BYTES + length + text_length > left:
         log.put_padding(pen[P_BASE] + log.DATA + (position & (pen[P_RING] - 1)), left)
         position += left
     target = pen[P_BASE] + log.DATA + (position & (pen[P_RING] - 1))
     behind = position - load_acquire(pen[P_BASE] + log.SYNCED)
-    taken = log.put_record(target, kind, pen[P_SEQ], pen[P_TIME], pen[P_EPOCH], behind, payload, length)
+    taken = log.put_record(
+        target, kind, pen[P_SEQ], pen[P_TIME], pen[P_EPOCH], behind, payload, length, text, text_length
+    )
     pen[P_POSITION] = position + taken
     pen[P_SEQ] += 1
-    return target
+
+
+@jit
+def logged_bytes(kind: int) -> int:
+    """How many bytes of a command's fields stand in the log."""
+    return int(LOGGED_BYTES[kind]) if kind < COMMAND_KINDS else FIELDS_BYTES
 
 
 @jit
 def journal(out: Out, command: Command) -> None:
     """Write the command as it stands in its slot."""
-    head = command.head[0]
-    write_record(out, int(head.kind), out.pen[P_COMMAND], FIELDS_BYTES + int(head.text_length))
+    kind, address = int(command.head[0].kind), out.pen[P_COMMAND]
+    length = int(command.head[0].text_length)
+    write_record(out, kind, address, logged_bytes(kind), address + FIELDS_BYTES, length)
 
 
 @jit
@@ -123,22 +129,16 @@ def new_event(out: Out, kind: int, command: Command) -> Any:
 
 @jit
 def set_text(out: Out, text: Array, length: int) -> None:
+    """The event's text: the first `length` of an array whose size is a multiple of 8. It is read by `emit`."""
     out.event[0].text_length = length
-    for i in range(length):
-        out.event_text[i] = text[i]
+    out.pen[P_TEXT] = text.ctypes.data
 
 
 @jit
 def emit(out: Out) -> None:
-    """Write the event to the log."""
-    event = out.event[0]
-    length = EVENT_BYTES + int(event.text_length)
-    target = write_record(out, int(event.kind), out.pen[P_EVENT], length)
-    out.pen[P_CRC] = payload_crc(target, length, out.pen[P_CRC])
-    out.pen[P_EVENTS] += 1
-
-
-@jit
-def payload_crc(record: int, length: int, start: int) -> int:
-    """CRC-32C of a record's payload, filled up to 8 bytes as the log does it."""
-    return crc32c(record + log.RECORD_HEADER_BYTES, (length + 7) & ~7, start)
+    """Write the event to the log, without the zeros at its end."""
+    event, address = out.event[0], out.pen[P_EVENT]
+    length = EVENT_BYTES
+    while load_i64(address + length - 8) == 0:  # it ends: the first word has the kind
+        length -= 8
+    write_record(out, int(event.kind), address, length, out.pen[P_TEXT], int(event.text_length))

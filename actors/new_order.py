@@ -215,8 +215,6 @@ def _accept(
     order.cum_qty_e8 = 0
     order.cum_notional_e6 = 0
     order.reserved_e6 = 0
-    order.limit_value = 0
-    order.observed_value = 0
     order.created_ns = out.pen[P_TIME]
     order.updated_ns = out.pen[P_TIME]
     order.filled_ns = 0

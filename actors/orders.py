@@ -17,10 +17,11 @@ from actors.tables import (
     Array,
     State,
     begin_write,
+    copy_words,
     end_write,
     find_position,
-    forget_order,
     index_put,
+    index_remove,
     order_hash,
     pair_hash,
 )
@@ -54,8 +55,8 @@ def take_order_row(state: State, row: int, order_id: int, client_hash: int, text
     """Make `row` the order's: out of the indexes under its old names, in under the new ones."""
     registers = state.registers
     if row < registers[R_ORDERS]:
-        forget_order(state, False, row)
-        forget_order(state, True, row)
+        index_remove(state.order_index, order_hash(int(state.orders[row].order_id)), row)
+        index_remove(state.client_index, int(state.orders[row].client_hash), row)
     else:
         registers[R_ORDERS] = row + 1
     registers[R_NEXT_ORDER] = (row + 1) & (len(state.orders) - 1)
@@ -63,8 +64,7 @@ def take_order_row(state: State, row: int, order_id: int, client_hash: int, text
     order.order_id = order_id
     order.client_hash = client_hash
     order.text_length = length
-    for i in range(length):
-        state.order_texts[row, i] = text[i]
+    copy_words(state.order_texts[row].ctypes.data, text.ctypes.data, length)
     index_put(state.order_index, order_hash(order_id), row)
     index_put(state.client_index, client_hash, row)
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Final
 
 from actors.emit import Array
-from actors.tables import R_NEXT_ORDER, State, bytes_hash, pair_hash
+from actors.tables import R_NEXT_ORDER, State, bytes_hash, entry_row, pair_hash
 from core.records import FIELDS_BYTES, HEAD, TEXT_BYTES_MAX
 from shared_mem import ring
 from shared_mem.atomics import load_u16, load_u32, prefetch
@@ -67,6 +67,5 @@ def order_ahead(state: State, lane: int) -> None:
         slot = pair_hash(load_u32(near + _ACCOUNT), load_u32(near + _INSTRUMENT)) & (
             len(state.position_index) - 1
         )
-        entry = int(state.position_index[slot])
-        if entry != 0:
-            prefetch(_row(state.positions, entry - 1))
+        if state.position_index[slot] != 0:
+            prefetch(_row(state.positions, entry_row(state.position_index[slot])))

@@ -14,10 +14,10 @@ import numpy as np
 
 from actors.apply import apply
 from actors.emit import (
-    P_CRC,
+    P_BASE,
     P_EPOCH,
-    P_EVENTS,
     P_POSITION,
+    P_RING,
     P_SEGMENT,
     P_SEQ,
     P_TIME,
@@ -25,11 +25,11 @@ from actors.emit import (
     Command,
     Out,
     command_slot,
+    logged_bytes,
     make_pen,
-    payload_crc,
 )
-from actors.tables import R_POSITION, R_SEQ, Capacity, State, private_state
-from core.records import COMMAND_BYTES
+from actors.tables import R_POSITION, R_SEQ, Array, Capacity, State, private_state
+from core.records import FIELDS_BYTES, TEXT_BYTES_MAX
 from shared_mem import log
 from shared_mem.atomics import copy_bytes, load_i64, load_u16, load_u32
 from shared_mem.jit import jit
@@ -48,10 +48,12 @@ class ReplayDiverged(LogError):
 
 
 @jit
-def load_command(command: Command, payload: int, length: int, address: int) -> None:
+def load_command(command: Command, kind: int, payload: int, length: int, address: int) -> None:
     """Put a command's payload (fields, then text) back into its slot, whose address is given."""
     command.raw[:] = 0
-    copy_bytes(address, payload, min(length, COMMAND_BYTES))
+    fields = min(logged_bytes(kind), length)
+    copy_bytes(address, payload, fields)
+    copy_bytes(address + FIELDS_BYTES, payload + fields, min(length - fields, TEXT_BYTES_MAX))
 
 
 @jit
@@ -64,27 +66,52 @@ def _skip_fill(at: int, position: int, segment: int) -> int:
 @jit
 def _events_after(
     data: int, at: int, length: int, position: int, segment: int, cause: int
-) -> tuple[int, int, int, bool]:
-    """The events that follow a command: (where they end, how many, CRC of their payloads, seen to their end)."""
+) -> tuple[int, int, bool]:
+    """The events that follow a command: (where they end, how many, seen to their end)."""
     count = 0
-    crc = 0
     look = at
     while True:
         look = _skip_fill(look, position, segment)
         if look + log.RECORD_HEADER_BYTES > length or not log.record_is_good(data + look, length - look):
-            return at, count, crc, False
+            return at, count, False
         total = load_u16(data + look + log.R_LENGTH)
         kind = load_u16(data + look + log.R_KIND)
         if kind < _EVENTS_FROM:
-            return at, count, crc, True
+            return at, count, True
         look += (total + 7) & ~7
         if kind == log.KIND_PADDING:
             continue
         if load_i64(data + look - ((total + 7) & ~7) + log.R_SEQ) != cause + count + 1:
-            return at, count, crc, True
-        crc = payload_crc(data + look - ((total + 7) & ~7), total - log.RECORD_HEADER_BYTES, crc)
+            return at, count, True
         count += 1
         at = look
+
+
+@jit
+def _same_record(ours: int, theirs: int, taken: int) -> bool:
+    """But for the checksum and for how far the disk lagged then."""
+    if load_u32(ours) != load_u32(theirs) or load_u32(ours + log.R_EPOCH) != load_u32(theirs + log.R_EPOCH):
+        return False
+    for offset in range(log.R_SEQ, log.R_EPOCH, 8):
+        if load_i64(ours + offset) != load_i64(theirs + offset):
+            return False
+    for offset in range(log.RECORD_HEADER_BYTES, taken, 8):
+        if load_i64(ours + offset) != load_i64(theirs + offset):
+            return False
+    return True
+
+
+@jit
+def _same_events(pen: Array, data: int, at: int, end: int, position: int) -> bool:
+    """Whether the pen has written what stands from `at` to `end` of the bytes at `data`."""
+    while at < end:
+        at = _skip_fill(at, position, pen[P_SEGMENT])
+        taken = (load_u16(data + at + log.R_LENGTH) + 7) & ~7
+        ours = pen[P_BASE] + log.DATA + ((position + at) & (pen[P_RING] - 1))
+        if load_u16(data + at + log.R_KIND) != log.KIND_PADDING and not _same_record(ours, data + at, taken):
+            return False
+        at += taken
+    return True
 
 
 @jit
@@ -112,18 +139,20 @@ def replay(
         if kind >= _EVENTS_FROM:
             return at, DIVERGED  # an event without its command
         seq = load_i64(data + at + log.R_SEQ)
-        end, count, crc, whole = _events_after(data, at + taken, length, position, segment, seq)
+        end, count, whole = _events_after(data, at + taken, length, position, segment, seq)
         if not whole and not is_end:
             return at, DONE
         pen[P_SEQ] = seq + 1
         pen[P_TIME] = load_i64(data + at + log.R_TIME)
         pen[P_EPOCH] = load_u32(data + at + log.R_EPOCH)
         pen[P_POSITION] = position + at + taken
-        pen[P_CRC] = 0
-        pen[P_EVENTS] = 0
-        load_command(command, data + at + log.RECORD_HEADER_BYTES, total - log.RECORD_HEADER_BYTES, slot)
+        load_command(
+            command, kind, data + at + log.RECORD_HEADER_BYTES, total - log.RECORD_HEADER_BYTES, slot
+        )
         apply(state, out, command)
-        if pen[P_EVENTS] != count or pen[P_CRC] != crc or pen[P_POSITION] != position + end:
+        if pen[P_SEQ] != seq + 1 + count or pen[P_POSITION] != position + end:
+            return at, DIVERGED
+        if not _same_events(pen, data, at + taken, end, position):
             return at, DIVERGED
         at = _skip_fill(end, position, segment)
     return min(at, length), DONE

@@ -35,10 +35,11 @@ from actors.prefetch import order_ahead
 from actors.replay import Replica
 from actors.report import is_new_report
 from actors.snapshot import Snapshot, restore, state_hash
-from actors.tables import R_COMMANDS, R_LANES, R_TIME, Array, Capacity, State
+from actors.tables import R_COMMANDS, R_LANES, R_TIME, Array, Capacity, State, copy_words
 from actors.view import create_state, publish_state
 from core.records import (
     COMMAND_BYTES,
+    FIELDS_BYTES,
     FLAG_LOG_FULL,
     LANE_SHIFT,
     TEXT_BYTES_MAX,
@@ -181,16 +182,19 @@ def stamp_quote(state: State, command: Command) -> None:
 
 
 @jit
-def take_command(state: State, out: Out, command: Command, wiring: Wiring, lane: int, room: int) -> bool:
-    """Take the oldest command of a lane, if there is one and room for its records."""
+def take_command(
+    state: State, out: Out, command: Command, wiring: Wiring, lane: int, room: int, now_ns: int
+) -> bool:
+    """Take the oldest command of a lane, if there is one. room: bytes free in the log; now_ns: wall clock."""
     pen = out.pen
     source = wiring.lanes[lane - 1]
     record = ring.front(source)
     if record == 0:
         return False
-    copy_bytes(wiring.slot, record, COMMAND_BYTES)
+    copy_bytes(wiring.slot, record, FIELDS_BYTES)
     head = command.head[0]
     head.text_length = min(head.text_length, TEXT_BYTES_MAX)  # a producer is not trusted with this memory
+    copy_words(wiring.slot + FIELDS_BYTES, record + FIELDS_BYTES, int(head.text_length))
     if head.kind == _VENUE_REPORT and not is_new_report(state, command):
         wiring.control[C_DROPPED_REPORTS] += 1
         ring.release_front(source)
@@ -202,8 +206,7 @@ def take_command(state: State, out: Out, command: Command, wiring: Wiring, lane:
             flags |= FLAG_LOG_FULL
     head.flags = flags
     head.lane_seq = ring.front_name(source)
-    scratch = wiring.control.ctypes.data + 8 * C_SCRATCH
-    pen[P_TIME] = max(clock_ns(CLOCK_REALTIME, scratch), pen[P_TIME] + 1)
+    pen[P_TIME] = max(now_ns, pen[P_TIME] + 1)
     journal_and_apply(state, out, command)
     log.publish(pen[P_BASE], pen[P_POSITION], pen[P_SEQ] - 1)
     ring.release_front(source)
@@ -212,11 +215,18 @@ def take_command(state: State, out: Out, command: Command, wiring: Wiring, lane:
 
 @jit
 def serve_lanes(state: State, out: Out, command: Command, wiring: Wiring) -> int:
-    """One round over all lanes: how many commands it took."""
+    """One round over all lanes: how many commands it took.
+
+    The clock is read once for the batch of a lane: a batch takes some microseconds, and the call a tenth of an order's
+    time. Within it each command is a nanosecond later than the one before."""
     pen = out.pen
     size = pen[P_SEGMENT]
+    scratch = wiring.control.ctypes.data + 8 * C_SCRATCH
     taken = 0
     for lane in range(1, len(wiring.lanes) + 1):
+        if ring.front(wiring.lanes[lane - 1]) == 0:
+            continue
+        now = clock_ns(CLOCK_REALTIME, scratch)
         for _ in range(LANE_BATCH):
             room = log.room(pen[P_BASE], pen[P_POSITION])
             if room < size // ROOM_STOP_SHARE:
@@ -225,7 +235,7 @@ def serve_lanes(state: State, out: Out, command: Command, wiring: Wiring) -> int
                 break
             if lane >= FIRST_ORDER_LANE:
                 order_ahead(state, wiring.lanes[lane - 1])
-            if not take_command(state, out, command, wiring, lane, room):
+            if not take_command(state, out, command, wiring, lane, room, now):
                 break
             taken += 1
     if taken > 0:

@@ -17,7 +17,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from core.records import TEXT_BYTES_MAX
-from shared_mem.atomics import load_i64, release_fence
+from shared_mem.atomics import load_i64, release_fence, store_i64
 from shared_mem.jit import jit
 
 LAYOUT: Final = "state"
@@ -25,7 +25,24 @@ VERSION: Final = 2
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
-ACCOUNT: Final = np.dtype(
+LINE: Final = 64
+
+
+def _row(fields: list[tuple[str, str]], lines: int) -> np.dtype[np.void]:
+    """A layout filled up to whole cache lines: a hot row is on as few as can be, and none is another row's."""
+    layout = np.dtype(fields, align=True)
+    assert layout.itemsize <= lines * LINE, f"{layout.itemsize} bytes do not fit {lines} lines"
+    names, placed = layout.names or (), layout.fields or {}
+    parts = {
+        "names": names,
+        "formats": [placed[name][0] for name in names],
+        "offsets": [placed[name][1] for name in names],
+        "itemsize": lines * LINE,
+    }
+    return np.dtype(parts, align=True)
+
+
+ACCOUNT: Final = _row(
     [
         ("version", "u4"),
         ("account", "u4"),
@@ -41,7 +58,7 @@ ACCOUNT: Final = np.dtype(
         ("max_order_notional_e6", "i8"),
         ("max_position_qty_e8", "i8"),
     ],
-    align=True,
+    lines=2,
 )
 
 POSITION: Final = np.dtype(
@@ -60,7 +77,7 @@ POSITION: Final = np.dtype(
     align=True,
 )
 
-INSTRUMENT: Final = np.dtype(
+INSTRUMENT: Final = _row(
     [
         ("version", "u4"),
         ("instrument", "u4"),
@@ -72,13 +89,13 @@ INSTRUMENT: Final = np.dtype(
         ("lot_e8", "i8"),
         ("max_order_qty_e8", "i8"),
     ],
-    align=True,
+    lines=1,
 )
 
 # Account numbers and symbols: FIX venues use up to 20 characters, OCC option symbols 21.
 NAME_BYTES: Final = 32
 
-QUOTE: Final = np.dtype(
+QUOTE: Final = _row(
     [
         ("version", "u4"),
         ("instrument", "u4"),
@@ -92,7 +109,7 @@ QUOTE: Final = np.dtype(
         ("trade_time_ns", "i8"),
         ("ticks", "i8"),
     ],
-    align=True,
+    lines=2,
 )
 
 ORDER: Final = np.dtype(
@@ -120,8 +137,6 @@ ORDER: Final = np.dtype(
         ("cum_qty_e8", "i8"),
         ("cum_notional_e6", "i8"),
         ("reserved_e6", "i8"),
-        ("limit_value", "i8"),
-        ("observed_value", "i8"),
         ("created_ns", "i8"),
         ("updated_ns", "i8"),
         ("filled_ns", "i8"),
@@ -178,7 +193,7 @@ def layout(capacity: Capacity) -> list[tuple[str, np.dtype[Any], tuple[int, ...]
     for name, rows in capacity._asdict().items():
         if rows < 2 or rows & (rows - 1):
             raise ValueError(f"capacity {name} = {rows} is not a power of two; take {1 << rows.bit_length()}")
-    index = np.dtype("u4")
+    index = np.dtype("i8")
     return [
         ("registers", np.dtype("i8"), (REGISTERS,)),
         ("accounts", ACCOUNT, (capacity.accounts,)),
@@ -236,7 +251,13 @@ def end_write(row: Any) -> None:
     row.version += np.uint32(1)
 
 
-# --- indexes: open addressing, linear probing, entries are row + 1 -------------------------------------------
+# --- indexes: open addressing, linear probing ------------------------------------------------------------------
+# An entry is the low bits of its key's hash and, below them, row + 1; 0: free. So a probe passes what is not meant, and
+# an entry can be moved, without a look at the row, which would be a cache miss.
+
+_ROW_BITS: Final = 32
+_ROW: Final = (1 << _ROW_BITS) - 1
+_HASH: Final = 0x7FFFFFFF  # an index has at most 2**31 places
 
 _MIX_1: Final = -4658895280553007687  # 0xBF58476D1CE4E5B9, splitmix64 (Steele, Lea, Flood 2014)
 _MIX_2: Final = -7723592293110705685  # 0x94D049BB133111EB
@@ -252,15 +273,24 @@ def mix(key: int) -> int:
 
 
 @jit
+def first_bytes(word: int, count: int) -> int:
+    """A word's first `count` bytes as they stand in memory, zeros in place of the rest."""
+    return word if count >= 8 else word & ((1 << 8 * count) - 1)
+
+
+@jit
+def copy_words(target: int, source: int, length: int) -> None:
+    """`length` bytes, filled up with zeros to whole words; whole words of the source are readable."""
+    for offset in range(0, length, 8):
+        store_i64(target + offset, first_bytes(load_i64(source + offset), length - offset))
+
+
+@jit
 def bytes_hash(address: int, length: int, salt: int) -> int:
     """Of `length` bytes at an address, eight at a time; at least 7 more must be readable behind them."""
     value = mix(salt + length)
     for offset in range(0, length, 8):
-        word = load_i64(address + offset)
-        left = length - offset
-        if left < 8:
-            word &= (1 << 8 * left) - 1
-        value = mix(value ^ word)
+        value = mix(value ^ first_bytes(load_i64(address + offset), length - offset))
     return value
 
 
@@ -283,13 +313,49 @@ def order_hash(order_id: int) -> int:
 
 
 @jit
+def index_entry(hashed: int, row: int) -> int:
+    return (hashed & _HASH) << _ROW_BITS | (row + 1)
+
+
+@jit
+def entry_row(entry: int) -> int:
+    return (entry & _ROW) - 1
+
+
+@jit
+def may_be(entry: int, hashed: int) -> bool:
+    """Whether the entry can be that of a key with this hash: the row decides."""
+    return entry >> _ROW_BITS == hashed & _HASH
+
+
+@jit
 def index_put(index: Array, hashed: int, row: int) -> None:
     """The caller has seen that the row is not in it; half of it is always empty."""
     mask = len(index) - 1
     at = hashed & mask
     while index[at] != 0:
         at = (at + 1) & mask
-    index[at] = row + 1
+    index[at] = index_entry(hashed, row)
+
+
+@jit
+def index_remove(index: Array, hashed: int, row: int) -> None:
+    """Take a row that is in it out, closing the gap (Knuth 6.4, algorithm R)."""
+    mask = len(index) - 1
+    at = hashed & mask
+    while entry_row(index[at]) != row:
+        at = (at + 1) & mask
+    gap = at
+    while True:
+        at = (at + 1) & mask
+        entry = index[at]
+        if entry == 0:
+            break
+        home = entry >> _ROW_BITS & mask
+        if ((at - home) & mask) >= ((at - gap) & mask):
+            index[gap] = entry
+            gap = at
+    index[gap] = 0
 
 
 @jit
@@ -304,15 +370,16 @@ def same_text(a: Array, b: Array, length: int) -> bool:
 def find_name(index: Array, names: Array, name: Array, length: int) -> int:
     """Row of the account or instrument with this name, or -1. Names are filled up with zeros."""
     mask = len(index) - 1
-    at = text_hash(name, length, 0) & mask
-    while True:
-        entry = int(index[at])
-        if entry == 0:
-            return -1
-        found = names[entry - 1]
-        if same_text(found, name, length) and (length == NAME_BYTES or found[length] == 0):
-            return entry - 1
+    hashed = text_hash(name, length, 0)
+    at = hashed & mask
+    while index[at] != 0:
+        if may_be(index[at], hashed):
+            row = entry_row(index[at])
+            found = names[row]
+            if same_text(found, name, length) and (length == NAME_BYTES or found[length] == 0):
+                return row
         at = (at + 1) & mask
+    return -1
 
 
 @jit
@@ -325,70 +392,45 @@ def put_name(index: Array, names: Array, row: int, name: Array, length: int) -> 
 @jit
 def find_position(state: State, account: int, instrument: int) -> int:
     """Row of the account's position, or -1."""
-    mask = len(state.position_index) - 1
-    at = pair_hash(account, instrument) & mask
-    while True:
-        entry = int(state.position_index[at])
-        if entry == 0:
-            return -1
-        row = state.positions[entry - 1]
-        if row.account == account and row.instrument == instrument:
-            return entry - 1
+    index = state.position_index
+    mask = len(index) - 1
+    hashed = pair_hash(account, instrument)
+    at = hashed & mask
+    while index[at] != 0:
+        if may_be(index[at], hashed):
+            row = entry_row(index[at])
+            if state.positions[row].account == account and state.positions[row].instrument == instrument:
+                return row
         at = (at + 1) & mask
+    return -1
 
 
 @jit
 def find_order(state: State, order_id: int) -> int:
     """Row of the order, or -1: never given out, or ended so long ago that its row was used again."""
-    mask = len(state.order_index) - 1
-    at = order_hash(order_id) & mask
-    while True:
-        entry = int(state.order_index[at])
-        if entry == 0:
-            return -1
-        if state.orders[entry - 1].order_id == order_id:
-            return entry - 1
+    index = state.order_index
+    mask = len(index) - 1
+    hashed = order_hash(order_id)
+    at = hashed & mask
+    while index[at] != 0:
+        if may_be(index[at], hashed) and state.orders[entry_row(index[at])].order_id == order_id:
+            return entry_row(index[at])
         at = (at + 1) & mask
+    return -1
 
 
 @jit
 def find_client_order(state: State, account: int, text: Array, length: int, hashed: int) -> int:
     """Row of the account's order with this client order id, or -1."""
-    mask = len(state.client_index) - 1
-    at = hashed & mask
-    while True:
-        entry = int(state.client_index[at])
-        if entry == 0:
-            return -1
-        order = state.orders[entry - 1]
-        if order.client_hash == hashed and order.account == account and order.text_length == length:
-            if same_text(state.order_texts[entry - 1], text, length):
-                return entry - 1
-        at = (at + 1) & mask
-
-
-@jit
-def _home_of(state: State, by_client: bool, entry: int) -> int:
-    order = state.orders[entry - 1]
-    return int(order.client_hash) if by_client else order_hash(int(order.order_id))
-
-
-@jit
-def forget_order(state: State, by_client: bool, row: int) -> None:
-    """Take an order's row out of one of its indexes, closing the gap (Knuth 6.4, algorithm R)."""
-    index = state.client_index if by_client else state.order_index
+    index = state.client_index
     mask = len(index) - 1
-    at = _home_of(state, by_client, row + 1) & mask
-    while int(index[at]) != row + 1:
+    at = hashed & mask
+    while index[at] != 0:
+        if may_be(index[at], hashed):
+            row = entry_row(index[at])
+            order = state.orders[row]
+            if order.client_hash == hashed and order.account == account and order.text_length == length:
+                if same_text(state.order_texts[row], text, length):
+                    return row
         at = (at + 1) & mask
-    gap = at
-    while True:
-        at = (at + 1) & mask
-        entry = int(index[at])
-        if entry == 0:
-            break
-        home = _home_of(state, by_client, entry) & mask
-        if ((at - home) & mask) >= ((at - gap) & mask):
-            index[gap] = entry
-            gap = at
-    index[gap] = 0
+    return -1

@@ -152,8 +152,6 @@ class OrderView(msgspec.Struct, frozen=True):
     leaves_qty_e8: int
     reserved_e6: int
     reject_code: int
-    limit_value: int
-    observed_value: int
     client_order_id: str
     created_ns: int
     updated_ns: int

@@ -195,10 +195,16 @@ def break_found(
 
 
 def decode(raw: bytes) -> dict[str, Any]:
-    """The fields of one command slot by name; `text` as str. Raises CommandError for an unknown kind."""
+    """The fields of one command by name; `text` as str. raw: a ring's slot, or a record's payload, where the text
+    follows the fields at once. Raises CommandError for an unknown kind."""
     kind = int.from_bytes(raw[:2], "little")
     if kind not in COMMAND_LAYOUTS:
         raise CommandError(f"command kind {kind} is unknown; known are {sorted(map(int, COMMAND_LAYOUTS))}")
-    values = _PACKERS[CommandKind(kind)].unpack(raw.ljust(records.COMMAND_BYTES, b"\0"))
+    if len(raw) < records.COMMAND_BYTES:
+        fields = int(records.LOGGED_BYTES[kind])
+        raw = (raw[:fields].ljust(records.FIELDS_BYTES, b"\0") + raw[fields:]).ljust(
+            records.COMMAND_BYTES, b"\0"
+        )
+    values = _PACKERS[CommandKind(kind)].unpack(raw)
     values["text"] = values["text"][: values["text_length"]].decode("ascii")
     return values

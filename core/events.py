@@ -55,13 +55,17 @@ class Event(msgspec.Struct, frozen=True):
 
 
 _PACKER: Final = Packer(EVENT)
+_TEXT_LENGTH: Final = 4  # where EVENT has it
+assert EVENT.fields is not None
+assert EVENT.fields["text_length"][1] == _TEXT_LENGTH
 
 
 def decode(seq: int, time_ns: int, payload: bytes) -> Event:
-    """The event in a log record's payload (EVENT_BYTES, then text_length bytes of text)."""
-    values = _PACKER.unpack(payload)
-    length = values.pop("text_length")
-    text = payload[EVENT_BYTES : EVENT_BYTES + length].decode("ascii")
+    """The event in a log record's payload: its fields without the zeros at their end, then its text."""
+    fields = len(payload) - int.from_bytes(payload[_TEXT_LENGTH : _TEXT_LENGTH + 2], "little")
+    values = _PACKER.unpack(payload[:fields].ljust(EVENT_BYTES, b"\0"))
+    del values["text_length"]
+    text = payload[fields:].decode("ascii")
     return Event(seq=seq, time_ns=time_ns, text=text, **values)
 
 

@@ -248,8 +248,30 @@ COMMAND_LAYOUTS: Final = {
     CommandKind.BREAK: BREAK,
 }
 
+
+def _fields_bytes(layout: np.dtype[np.void]) -> int:
+    """Where a layout's fields end, in whole words: what of them the log keeps."""
+    placed: Any = layout.fields or {}
+    end = max(offset + field.itemsize for name, (field, offset, *_) in placed.items() if name != "text")
+    return -(-end // 8) * 8
+
+
+def _logged_bytes() -> np.ndarray[Any, np.dtype[np.int64]]:
+    table = np.full(COMMAND_KINDS, FIELDS_BYTES, np.int64)
+    for kind, layout in COMMAND_LAYOUTS.items():
+        table[kind] = _fields_bytes(layout)
+    table.flags.writeable = False
+    return table
+
+
+# Kinds of commands are below this; LOGGED_BYTES[kind]: the bytes of fields that the log keeps of one, all of them
+# where the kind is unknown.
+COMMAND_KINDS: Final = 64
+LOGGED_BYTES: Final = _logged_bytes()
+
 # One event layout: an order's new state, with the account's cash and position after it, so that a follower
-# stores what it reads and computes nothing. The client's order id follows as text.
+# stores what it reads and computes nothing. The client's order id follows as text. The log leaves out the words of
+# zeros at the end, so what is seldom set stands last.
 EVENT: Final = np.dtype(
     [
         ("kind", "u2"),
@@ -271,17 +293,17 @@ EVENT: Final = np.dtype(
         ("qty_e8", "i8"),
         ("price_e8", "i8"),
         ("route_price_e8", "i8"),
-        ("last_qty_e8", "i8"),
-        ("last_px_e8", "i8"),
-        ("cum_qty_e8", "i8"),
-        ("cum_notional_e6", "i8"),
-        ("limit_value", "i8"),
-        ("observed_value", "i8"),
         ("cash_e6", "i8"),
         ("reserved_e6", "i8"),
         ("position_qty_e8", "i8"),
         ("position_cost_e6", "i8"),
         ("realized_e6", "i8"),
+        ("cum_qty_e8", "i8"),
+        ("cum_notional_e6", "i8"),
+        ("last_qty_e8", "i8"),
+        ("last_px_e8", "i8"),
+        ("limit_value", "i8"),
+        ("observed_value", "i8"),
     ],
     align=True,
 )

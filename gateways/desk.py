@@ -192,4 +192,8 @@ def reject_reason(state: OrderView | Event) -> str | None:
     """Why the order was rejected, in words; None when it was not."""
     if state.ord_status != OrdStatus.REJECTED or state.reject_code == Reject.NONE:
         return None
+    if isinstance(
+        state, OrderView
+    ):  # an order with a row passed our checks: its venue refused it, by no limit of ours
+        return reject_message(state.reject_code, 0, 0)
     return reject_message(state.reject_code, state.limit_value, state.observed_value)

@@ -286,13 +286,18 @@ _CRC_TABLE: Final = _crc_table()
 
 
 @jit
+def _crc_step_portable(crc: int, word: int) -> int:
+    for shift in range(0, 64, 8):
+        crc = (crc >> 8) ^ _CRC_TABLE[(crc ^ (word >> shift)) & 0xFF]
+    return crc
+
+
+@jit
 def crc32c_portable(address: int, length: int, start: int) -> int:
     """As crc32c, without the instruction: for processors that lack it, and as its oracle."""
     crc = start ^ 0xFFFFFFFF
     for offset in range(0, length, 8):
-        word = load_i64(address + offset)
-        for shift in range(0, 64, 8):
-            crc = (crc >> 8) ^ _CRC_TABLE[(crc ^ (word >> shift)) & 0xFF]
+        crc = _crc_step_portable(crc, load_i64(address + offset))
     return crc ^ 0xFFFFFFFF
 
 
@@ -304,8 +309,11 @@ def _crc32c_instruction(address: int, length: int, start: int) -> int:
     return crc ^ 0xFFFFFFFF
 
 
+_BY_INSTRUCTION: Final = HAS_CRC_INSTRUCTION and (X86 or ARM)
 # CRC-32C of `length` bytes (a multiple of 8) from `address`, carried on from `start` (0 at the beginning).
-crc32c = _crc32c_instruction if HAS_CRC_INSTRUCTION and (X86 or ARM) else crc32c_portable
+crc32c = _crc32c_instruction if _BY_INSTRUCTION else crc32c_portable
+# Its inner step, over one word, for a loop that copies the words as well. Begin and end by `^ 0xFFFFFFFF`.
+crc32c_step = _crc_step if _BY_INSTRUCTION else _crc_step_portable
 
 
 @intrinsic

@@ -29,6 +29,7 @@ import numpy as np
 from shared_mem.atomics import (
     copy_bytes,
     crc32c,
+    crc32c_step,
     load_acquire,
     load_i64,
     load_u16,
@@ -135,20 +136,48 @@ class Record(NamedTuple):
 
 @jit
 def put_record(
-    target: int, kind: int, seq: int, time_ns: int, epoch: int, synced_lag: int, payload: int, length: int
+    target: int,
+    kind: int,
+    seq: int,
+    time_ns: int,
+    epoch: int,
+    synced_lag: int,
+    payload: int,
+    length: int,
+    text: int = 0,
+    text_length: int = 0,
 ) -> int:
-    """Write one record at address `target`; returns the bytes it takes. `length` counts the payload alone."""
-    total = RECORD_HEADER_BYTES + length
+    """Write one record at address `target`; returns the bytes it takes. Its payload are `length` bytes at one address
+    and `text_length` at another; where there is text, `length` is a multiple of 8 and whole words of text are readable.
+
+    The checksum is taken of each word on its way: one pass over memory."""
+    total = RECORD_HEADER_BYTES + length + text_length
     taken = (total + 7) & ~7
-    store_i64(target + taken - 8, 0)
-    copy_bytes(target + RECORD_HEADER_BYTES, payload, length)
     store_u16(target + R_LENGTH, total)
     store_u16(target + R_KIND, kind)
+    epoch_and_lag = (epoch & 0xFFFFFFFF) | min(synced_lag, SYNCED_LAG_MAX) << 32
     store_i64(target + R_SEQ, seq)
     store_i64(target + R_TIME, time_ns)
-    store_u32(target + R_EPOCH, epoch)
-    store_u32(target + R_SYNCED_LAG, min(synced_lag, SYNCED_LAG_MAX))
-    store_u32(target + R_CRC, crc32c(target + R_SEQ, taken - R_SEQ, total | kind << 16))
+    store_i64(target + R_EPOCH, epoch_and_lag)
+    crc = crc32c_step((total | kind << 16) ^ 0xFFFFFFFF, seq)
+    crc = crc32c_step(crc32c_step(crc, time_ns), epoch_and_lag)
+    at = target + RECORD_HEADER_BYTES
+    for offset in range(0, length & ~7, 8):
+        word = load_i64(payload + offset)
+        store_i64(at + offset, word)
+        crc = crc32c_step(crc, word)
+    at += length & ~7
+    if length & 7:
+        store_i64(at, 0)
+        copy_bytes(at, payload + (length & ~7), length & 7)
+        crc = crc32c_step(crc, load_i64(at))
+    for offset in range(0, text_length, 8):
+        word = load_i64(text + offset)
+        if text_length - offset < 8:
+            word &= (1 << 8 * (text_length - offset)) - 1
+        store_i64(at + offset, word)
+        crc = crc32c_step(crc, word)
+    store_u32(target + R_CRC, crc ^ 0xFFFFFFFF)
     return taken
 
 

@@ -15,8 +15,8 @@ from actors.tables import (
     State,
     find_client_order,
     find_order,
-    forget_order,
     index_put,
+    index_remove,
     order_hash,
     private_state,
     text_hash,
@@ -107,8 +107,8 @@ def test_taking_out_of_a_cluster_loses_no_neighbour(ops: list[tuple[bool, int]])
             index_put(state.client_index, order_hash(order_id) & 31, row)
         elif not put and order_id in rows:
             row = rows.pop(order_id)
-            forget_order(state, False, row)
-            forget_order(state, True, row)
+            index_remove(state.order_index, order_hash(order_id), row)
+            index_remove(state.client_index, order_hash(order_id) & 31, row)
             free.append(row)
         for known in CLUSTERED:
             assert find_order(state, known) == rows.get(known, -1)

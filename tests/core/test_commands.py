@@ -15,6 +15,7 @@ from core.records import (
     COMMAND_BYTES,
     COMMAND_LAYOUTS,
     FIELDS_BYTES,
+    LOGGED_BYTES,
     TEXT_BYTES_MAX,
     BreakKind,
     CommandKind,
@@ -104,7 +105,8 @@ def test_a_command_reads_back_from_its_slot_and_from_the_log(kind: CommandKind, 
     text = data.draw(TEXT, "text") if text_name else ""
     raw = make(**given_values, **({text_name: text} if text_name else {}))
     assert len(raw) == COMMAND_BYTES
-    for stored in (raw, raw[: FIELDS_BYTES + len(text)]):
+    logged = raw[: LOGGED_BYTES[kind]] + raw[FIELDS_BYTES : FIELDS_BYTES + len(text)]
+    for stored in (raw, logged):
         found = commands.decode(stored)
         assert found["kind"] == kind
         assert found["text"] == text
