@@ -17,6 +17,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
+from actors.ahead import Ahead
 from actors.apply import journal_and_apply
 from actors.emit import (
     P_BASE,
@@ -333,6 +334,7 @@ class Shard:
             self._log_dir, self.run_dir, self._number, epoch=epoch, segment_bytes=self._segment_bytes
         )
         self._segment, self.state = create_state(self.run_dir, self._capacity)
+        self._segment.advise_huge()
         if snapshot is not None:
             restore(snapshot, self.state)
         replica = Replica(self._capacity, self._segment_bytes, self.state)
@@ -385,6 +387,8 @@ class Shard:
 
     def start(self) -> None:
         """Begin to take commands, in a thread of its own; the flusher in another."""
+        self._ahead = Ahead(self._segment, self.state)
+        self._ahead.start()
         self.flusher = Flusher(self.writer)
         self.flusher.start()
         self._thread = threading.Thread(target=self._run, name="shard", daemon=True)
@@ -399,6 +403,7 @@ class Shard:
         store_word(self.control.ctypes.data + 8 * C_STOP, 1)
         self._bell.ring()
         self._thread.join()
+        self._ahead.stop()
         self.flusher.stop()
         self.writer.close()
         self._bell.close()

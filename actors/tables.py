@@ -32,8 +32,9 @@ def _row(fields: list[tuple[str, str]], lines: int) -> np.dtype[np.void]:
     """A layout filled up to whole cache lines: a hot row is on as few as can be, and none is another row's."""
     layout = np.dtype(fields, align=True)
     assert layout.itemsize <= lines * LINE, f"{layout.itemsize} bytes do not fit {lines} lines"
-    names, placed = layout.names or (), layout.fields or {}
-    parts = {
+    names = layout.names or ()
+    placed: Any = layout.fields or {}
+    parts: Any = {
         "names": names,
         "formats": [placed[name][0] for name in names],
         "offsets": [placed[name][1] for name in names],

@@ -112,25 +112,29 @@ class Segment:
         finally:
             os.close(fd)
 
-    def prefault(self) -> None:
-        """Touch every page now, so that none is faulted in while orders flow. What stands in them, and what others
-        write to them meanwhile, stays. Raises NoRoom where the memory file system is too small: a store to such a
-        page later would be a SIGBUS."""
+    def prefault(self, offset: int = 0, length: int | None = None) -> None:
+        """Touch every page (of `length` bytes from `offset`) now, so that none is faulted in while orders flow. What
+        stands in them, and what others write to them meanwhile, stays. Raises NoRoom where the memory file system is
+        too small: a store to such a page later would be a SIGBUS."""
         wanted = _MADV_POPULATE_WRITE if self.writable else _MADV_POPULATE_READ
+        end = self.size if length is None else min(offset + length, self.size)
+        begin = offset - offset % mmap.PAGESIZE
+        if end <= begin:
+            return
         try:
-            self.memory.madvise(wanted)
+            self.memory.madvise(wanted, begin, end - begin)
         except OSError as error:
             if error.errno != errno.EINVAL:
                 raise NoRoom(
-                    f"{self.path}: {self.size} bytes of memory can't be had ({os.strerror(error.errno or 0)}); "
+                    f"{self.path}: {end - begin} bytes of memory can't be had ({os.strerror(error.errno or 0)}); "
                     f"make room in {self.path.parent}, or make what is in it smaller"
                 ) from None
-            _touch(self.address, self.size, mmap.PAGESIZE, self.writable)
+            _touch(self.address + begin, end - begin, mmap.PAGESIZE, self.writable)
 
     def advise_huge(self) -> bool:
         """Ask for pages of 2 MiB, which save misses of the TLB; False where the system gives none. Before `prefault`.
 
-        Linux gives them to /dev/shm where /sys/kernel/mm/transparent_hugepage/shmem_enabled says `advise`."""
+        Linux gives them to a memory file system that is mounted so: `mount -o remount,huge=advise /dev/shm`."""
         try:
             self.memory.madvise(_MADV_HUGEPAGE)
         except OSError:
