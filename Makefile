@@ -18,7 +18,7 @@ NODE_IS_NEW := node -e 'const [a, b] = process.versions.node.split(".").map(Numb
 	process.exit(a > 22 || (a == 22 && b >= 12) || (a == 20 && b >= 19) ? 0 : 1)'
 ROOMS := core shared_mem actors marketdata fix gateways services app
 
-.PHONY: help setup up down test bench lint load web browser clean lock
+.PHONY: help setup up down test bench lint load soak web browser clean lock
 
 help: ## this list
 	@echo "Tradewind: make TARGET [ARGS=\"…\"]"
@@ -46,6 +46,9 @@ bench: setup ## the figures of docs/benchmarks.md, on this machine
 
 load: setup ## load on a running desk: order rate, latency, errors
 	@$(PYTHON) -m loadtests.order_entry $(ARGS)
+
+soak: setup ## FIX sessions for half an hour whose connections and processes die; nothing may be lost
+	@$(PYTHON) -m loadtests.fix_soak $(ARGS)
 
 web: web/dist/.built ## build the page
 

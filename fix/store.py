@@ -10,7 +10,8 @@ Always holds here:
 - A record that is cut short or damaged at the end of the newest segment is a torn tail and is truncated when
   the store is opened. Damage with a whole record behind it, or in an older segment, is corruption:
   StoreCorrupt.
-- In memory are offsets (8 bytes a message), not contents.
+- In memory is where the messages of the newest segment begin (4 bytes each), no contents: a store that grows all day
+  takes no more memory in the evening. A resend out of an older segment reads that one through.
 
 The bound: segments of SEGMENT_BYTES_MAX, the newest SEGMENTS_MAX are kept (about 1 GiB, some four million
 messages); a resend that reaches further back is gap filled. A reset of the numbers drops them all.
@@ -64,7 +65,7 @@ class _Record(NamedTuple):
     next_out: int
     generation: int
     state: bytes | None
-    messages: list[tuple[bool, int, int]]  # admin, offset in the file, length
+    messages: list[tuple[bool, int]]  # admin, offset in the file
 
 
 def _read_record(data: bytes, at: int) -> _Record | None:
@@ -87,7 +88,7 @@ def _read_record(data: bytes, at: int) -> _Record | None:
     for _ in range(count):
         admin, size = _MESSAGE.unpack_from(data, at)
         at += _MESSAGE.size
-        messages.append((bool(admin), at, size))
+        messages.append((bool(admin), at))
         at += size
     assert at == end, "the checksum is right, so the lengths are"
     return _Record(end, next_in, next_out, generation, state, messages)
@@ -110,18 +111,21 @@ def _write_record(
 
 
 class _Segment:
-    """One file. `offsets[i]` is where message first_seq + i begins, 0 for an admin message."""
+    """One file. `offsets[i]` is where message first_seq + i begins, 0 for an admin message; none unless `scanned`."""
 
     def __init__(self, path: Path, first_seq: int) -> None:
         self.path = path
         self.first_seq = first_seq
-        self.offsets = array("Q")
-        self.sizes = array("I")
+        self.offsets = array("I")
         self.scanned = False
 
-    def add(self, admin: bool, offset: int, size: int) -> None:
+    def add(self, admin: bool, offset: int) -> None:
         self.offsets.append(0 if admin else offset)
-        self.sizes.append(size)
+
+    def forget(self) -> None:
+        """Where its messages begin: `_scan` finds it again. A new array, for a resend may be reading from the old."""
+        self.offsets = array("I")
+        self.scanned = False
 
 
 class Store:
@@ -179,7 +183,7 @@ class Store:
         segment = self._segments[-1]
         for sent in messages:
             size = 0 if sent.admin else len(sent.raw)
-            segment.add(sent.admin, at + _MESSAGE.size, size)
+            segment.add(sent.admin, at + _MESSAGE.size)
             at += _MESSAGE.size + size
         self.next_in = next_in
         self.next_out += len(messages)
@@ -208,7 +212,11 @@ class Store:
                 continue  # dropped by the bound while this resend was under way
             if not segment.scanned:
                 self._scan(segment)
-            yield from self._read_segment(segment, begin, end)
+            try:
+                yield from _read_segment(segment, begin, end)
+            finally:
+                if segment is not self._segments[-1]:
+                    segment.forget()
 
     def close(self) -> None:
         self._close_segment()
@@ -229,6 +237,8 @@ class Store:
         path = self.folder / f"{index:08d}.fix"
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
         self._size = 0
+        if self._segments:
+            self._segments[-1].forget()
         segment = _Segment(path, self.next_out)
         segment.scanned = True
         self._segments.append(segment)
@@ -301,13 +311,15 @@ class Store:
             at = record.end
         segment.scanned = True
 
-    def _read_segment(self, segment: _Segment, begin: int, end: int) -> Iterator[Stored]:
-        first = segment.first_seq
-        with segment.path.open("rb") as file:
-            for seq in range(max(begin, first), min(end + 1, first + len(segment.offsets))):
-                if offset := segment.offsets[seq - first]:
-                    file.seek(offset)
-                    yield Stored(seq, file.read(segment.sizes[seq - first]))
+
+def _read_segment(segment: _Segment, begin: int, end: int) -> Iterator[Stored]:
+    first, offsets = segment.first_seq, segment.offsets
+    with segment.path.open("rb") as file:
+        for seq in range(max(begin, first), min(end + 1, first + len(offsets))):
+            if offset := offsets[seq - first]:
+                file.seek(offset - _MESSAGE.size)
+                _, size = _MESSAGE.unpack(file.read(_MESSAGE.size))
+                yield Stored(seq, file.read(size))
 
 
 def _halt_if_whole_record_behind(path: Path, data: bytes, at: int) -> None:

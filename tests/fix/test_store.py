@@ -225,3 +225,29 @@ def test_whatever_was_appended_is_read_back(
     begin = data.draw(st.integers(1, next_out))
     assert list(store.read(begin, next_out)) == [message for message in kept if message.seq >= begin]
     store.close()
+
+
+def test_where_messages_begin_is_kept_for_the_newest_segment_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_module, "SEGMENT_BYTES_MAX", 400)
+    store = Store(tmp_path)
+    for seq in range(1, 61):
+        store.append(seq, [sent(seq)])
+    for _ in range(2):
+        assert sum(len(segment.offsets) for segment in store._segments) < 20
+        assert [message.seq for message in store.read(1, 60)] == list(range(1, 61))
+
+
+def test_a_resend_goes_on_when_the_segment_that_it_reads_is_full(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_module, "SEGMENT_BYTES_MAX", 400)
+    store = Store(tmp_path)
+    for seq in range(1, 6):
+        store.append(seq, [sent(seq)])
+    resend = store.read(1, 5)
+    assert next(resend).seq == 1
+    for seq in range(6, 30):
+        store.append(seq, [sent(seq)])
+    assert [message.seq for message in resend] == [2, 3, 4, 5]
