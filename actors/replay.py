@@ -33,7 +33,8 @@ from core.records import FIELDS_BYTES, TEXT_BYTES_MAX
 from shared_mem import log
 from shared_mem.atomics import copy_bytes, load_i64, load_u16, load_u32
 from shared_mem.jit import jit
-from shared_mem.log import LogError, LogReader
+from shared_mem.log import LogError
+from shared_mem.log_reader import LogReader
 
 # Kinds of records below this are commands (core/records.py).
 _EVENTS_FROM: Final = 100

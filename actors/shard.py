@@ -54,16 +54,17 @@ from shared_mem.atomics import (
     clock_ns,
     copy_bytes,
     load_acquire,
-    pause,
     poll_readable,
     read_fd,
-    yield_core,
 )
 from shared_mem.bell import DRAIN_BYTES, PARKED, Bell, clear_flag, park_flag
 from shared_mem.broadcast import Broadcast
+from shared_mem.flusher import Flusher
+from shared_mem.idle import Idle, idle_step
 from shared_mem.jit import jit
-from shared_mem.log import LogReader, Reader, store_word
-from shared_mem.log_writer import Flusher, LogWriter
+from shared_mem.log import Reader, store_word
+from shared_mem.log_reader import LogReader
+from shared_mem.log_writer import LogWriter
 from shared_mem.ring import Ring
 
 
@@ -102,9 +103,9 @@ TICKS_CAPACITY: Final = 65_536
 LANE_BATCH: Final = 32
 TICK_BATCH: Final = 256
 
-# ROOM, as shares of the tail that must be free: below the first, orders are rejected with LOG_FULL; below the
-# second they stay in their ring; below the third everything does, until the flusher has caught up.
-ROOM_REJECT_SHARE: Final = 4
+# ROOM, as shares of the tail that must be free: below the first (log.ORDER_ROOM_SHARE), orders are rejected with
+# LOG_FULL; below the second they stay in their ring; below the third everything does, until the flusher has caught
+# up. A disk that fills counts for orders alone (log.order_room).
 ROOM_HOLD_SHARE: Final = 8
 ROOM_STOP_SHARE: Final = 32
 
@@ -119,18 +120,6 @@ CONTROL_WORDS: Final = C_DRAIN + DRAIN_BYTES // 8
 
 _NEW_ORDER: Final = int(CommandKind.NEW_ORDER)
 _VENUE_REPORT: Final = int(CommandKind.VENUE_REPORT)
-
-
-class Idle(NamedTuple):
-    """What the loop does with nothing to do: spin, then yield the core, then sleep on its bell.
-
-    The default fits a laptop: some microseconds of spinning catch the next command of a burst, then it sleeps.
-    park_ms bounds how old the quote table can get while no command comes.
-    """
-
-    spins: int = 200
-    yields: int = 2
-    park_ms: int = 5
 
 
 class Wiring(NamedTuple):
@@ -203,7 +192,7 @@ def take_command(
     flags = lane << LANE_SHIFT
     if head.kind == _NEW_ORDER:
         stamp_quote(state, command)
-        if room < pen[P_SEGMENT] // ROOM_REJECT_SHARE:
+        if room < pen[P_SEGMENT] // log.ORDER_ROOM_SHARE:
             flags |= FLAG_LOG_FULL
     head.flags = flags
     head.lane_seq = ring.front_name(source)
@@ -232,9 +221,10 @@ def serve_lanes(state: State, out: Out, command: Command, wiring: Wiring) -> int
             room = log.room(pen[P_BASE], pen[P_POSITION])
             if room < size // ROOM_STOP_SHARE:
                 break
-            if lane >= FIRST_ORDER_LANE and room < size // ROOM_HOLD_SHARE:
-                break
             if lane >= FIRST_ORDER_LANE:
+                room = log.order_room(pen[P_BASE], pen[P_POSITION])
+                if room < size // ROOM_HOLD_SHARE:
+                    break
                 order_ahead(state, wiring.lanes[lane - 1])
             if not take_command(state, out, command, wiring, lane, room, now):
                 break
@@ -282,11 +272,7 @@ def run(state: State, out: Out, command: Command, wiring: Wiring, idle: Idle) ->
         if load_acquire(stop) != 0:
             return total
         quiet += 1
-        if quiet <= idle.spins:
-            pause()
-        elif quiet <= idle.spins + idle.yields:
-            yield_core()
-        elif park(wiring, idle.park_ms):
+        if idle_step(idle, quiet) and park(wiring, idle.park_ms):
             quiet = 0
 
 

@@ -28,7 +28,9 @@ from core import commands
 from core.records import TICK_BYTES, Source
 from shared_mem import log
 from shared_mem.broadcast import Broadcast, BroadcastReader
-from shared_mem.log import LogReader, Reader
+from shared_mem.log import Reader
+from shared_mem.log_reader import LogReader
+from shared_mem.log_recovery import proof_of_sync
 from shared_mem.ring import Ring
 
 
@@ -106,7 +108,7 @@ class _Bench:
         assert state_hash(replica.state) == state_hash(self.shard.state)
         take(replica.state)
         data = np.zeros(64, np.uint8)
-        log.proof_of_sync(data.ctypes.data, 64, 0, 0)
+        proof_of_sync(data.ctypes.data, 64, 0, 0)
         self._folder.cleanup()
 
 

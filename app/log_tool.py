@@ -29,8 +29,9 @@ from core.records import (
     Source,
     TimeInForce,
 )
-from shared_mem.log import SEGMENT_BYTES, LogError, LogReader, Reader, Record, parse_records
-from shared_mem.log_writer import find_end
+from shared_mem.log import SEGMENT_BYTES, LogError, Reader
+from shared_mem.log_reader import LogReader, Record, parse_records
+from shared_mem.log_recovery import find_end
 from shared_mem.segment import SegmentError
 
 _KINDS: Final = {int(k): k.name.lower() for k in (*CommandKind, *EventKind)}

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
-from shared_mem.log import LogReader, Record
+from shared_mem.log_reader import LogReader, Record
 
 # One batch becomes one append to a store and one write to a socket. At 300 bytes a message that is 75 KiB.
 BATCH_RECORDS: Final = 256

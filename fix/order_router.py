@@ -52,7 +52,7 @@ from fix.report_fields import (
     transact_time_of,
 )
 from fix.tags import BusinessReason, MsgType, Tag
-from shared_mem.log import Record
+from shared_mem.log_reader import Record
 from shared_mem.ring import Ring
 
 log = logging.getLogger(__name__)

@@ -45,7 +45,7 @@ from gateways import fix_wire
 from gateways.cancel_on_disconnect import DroppedSessions
 from gateways.fix_rules import FixRules
 from gateways.fix_wire import Refusal
-from shared_mem.log import Record
+from shared_mem.log_reader import Record
 from shared_mem.ring import Ring
 
 log = logging.getLogger(__name__)

@@ -18,7 +18,7 @@ from typing import Final
 from core import events
 from core.events import Event
 from core.records import EVENT, EventKind
-from shared_mem.log import LogReader
+from shared_mem.log_reader import LogReader
 
 # Records between two looks at the loop's other work: some 5 ms at most.
 BATCH_RECORDS: Final = 256

@@ -16,12 +16,13 @@ from typing import Final
 import numpy as np
 
 from actors import shard as shard_module
-from actors.shard import LANE_CAPACITY, Idle, Lane, Shard
+from actors.shard import LANE_CAPACITY, Lane, Shard
 from actors.tables import QUOTE, R_ACCOUNTS, R_INSTRUMENTS, Capacity, State
 from core.records import NEW_ORDER, OrdType, Side, Source, TimeInForce
 from loadtests.measure import Row, progress, row
 from shared_mem import log, ring
 from shared_mem.atomics import CLOCK_MONOTONIC, clock_ns, load_acquire, store_release
+from shared_mem.idle import Idle
 from shared_mem.jit import jit
 
 INSTRUMENTS: Final = 10_000

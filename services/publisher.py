@@ -50,7 +50,7 @@ RECOVERY_POLL_S: Final = 0.1
 
 
 class LogRecord(Protocol):
-    """What the publisher needs of a record of the log (`shared_mem.log.Record`)."""
+    """What the publisher needs of a record of the log (`shared_mem.log_reader.Record`)."""
 
     @property
     def next_position(self) -> int: ...
@@ -65,7 +65,7 @@ class LogRecord(Protocol):
 
 
 class Log(Protocol):
-    """What the publisher needs of a reader of the log (`shared_mem.log.LogReader`)."""
+    """What the publisher needs of a reader of the log (`shared_mem.log_reader.LogReader`)."""
 
     @property
     def position(self) -> int: ...

@@ -131,10 +131,12 @@ def pause(typing_context: Any) -> Any:
             function = builder.module.declare_intrinsic("llvm.x86.sse2.pause", (), ir.FunctionType(_VOID, []))
             builder.call(function, [])
         elif ARM:
+            # `yield` is a no-op on cores without SMT; `isb sy` (15) waits about as long as x86's pause. Rust's
+            # spin_loop and MySQL came to the same.
             function = builder.module.declare_intrinsic(
-                "llvm.aarch64.hint", (), ir.FunctionType(_VOID, [_I32])
+                "llvm.aarch64.isb", (), ir.FunctionType(_VOID, [_I32])
             )
-            builder.call(function, [ir.Constant(_I32, 1)])
+            builder.call(function, [ir.Constant(_I32, 15)])
         return context.get_dummy_value()
 
     return types.void(), emit
@@ -157,11 +159,13 @@ def prefetch(typing_context: Any, address: Any) -> Any:
 
 @intrinsic
 def cycles(typing_context: Any) -> Any:
-    """The core's cycle (time stamp) counter."""
+    """The time stamp counter: rdtsc, or CNTVCT_EL0 on aarch64. Its rate is the machine's own.
+
+    Not `readcyclecounter` on aarch64: that reads PMCCNTR_EL0, which user space may not."""
 
     def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        function = builder.module.declare_intrinsic("llvm.readcyclecounter", (), ir.FunctionType(_I64, []))
-        return builder.call(function, [])
+        name = "llvm.readsteadycounter" if ARM else "llvm.readcyclecounter"
+        return builder.call(builder.module.declare_intrinsic(name, (), ir.FunctionType(_I64, [])), [])
 
     return types.int64(), emit
 

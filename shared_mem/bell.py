@@ -5,6 +5,9 @@ flag after each push and writes one byte only when it is set.
 
 Always holds: no wake-up is lost. The consumer sets the flag and then looks at its rings once more; the producer
 pushes and then looks at the flag; a full fence stands between the two steps on both sides (Dekker's argument).
+Nor by a kill -9: the byte is written before the flag is taken down, and taken down only if it is still the flag
+of the same parking. A producer that dies between its push and its ring has rung nobody; its successor rings
+when it attaches.
 """
 
 from __future__ import annotations
@@ -15,14 +18,14 @@ from pathlib import Path
 from typing import Final
 
 from shared_mem import atomics
-from shared_mem.atomics import exchange, fence, load_acquire, store_release
+from shared_mem.atomics import compare_and_swap, fence, load_acquire, load_i64, store_i64, store_release
 from shared_mem.jit import jit
 from shared_mem.segment import HEADER_BYTES, Segment
 
 LAYOUT: Final = "bell"
-VERSION: Final = 1
-FLAG: Final = HEADER_BYTES
-_BYTE: Final = HEADER_BYTES + 8  # what is written to the FIFO
+VERSION: Final = 2
+FLAG: Final = HEADER_BYTES  # AWAKE, or the number of this parking and what is waited for
+_PARKINGS: Final = 8  # behind the flag: how often its consumer has parked. The consumer's own
 SIZE: Final = 128
 
 # A FIFO takes 64 KiB before it says EAGAIN; a read of this many empties what one park can have gathered.
@@ -30,23 +33,35 @@ DRAIN_BYTES: Final = 4096
 
 AWAKE: Final = 0
 PARKED: Final = 1
+# What is waited for stands in the flag's low bits, the number of the parking above them.
+_WAITED_FOR_BITS: Final = 2
+_WAITED_FOR: Final = (1 << _WAITED_FOR_BITS) - 1
 
 
 @jit
 def ring_if_parked(flag: int, fd: int, wanted: int) -> int:
-    """Wake the consumer when its flag (an address) stands at `wanted`. To be called after the push."""
+    """Wake the consumer when its flag (an address) waits for `wanted`. To be called after the push."""
     fence()
-    if load_acquire(flag) != wanted:
+    return ring_after_fence(flag, fd, wanted)
+
+
+@jit
+def ring_after_fence(flag: int, fd: int, wanted: int) -> int:
+    """As `ring_if_parked`, for whoever has a row of bells to look at behind one fence."""
+    seen = load_acquire(flag)
+    if seen & _WAITED_FOR != wanted:
         return 0
-    if exchange(flag, AWAKE) != wanted:
-        return 0
-    return atomics.write_fd(fd, flag, 1)
+    written = atomics.write_fd(fd, flag, 1)
+    compare_and_swap(flag, seen, AWAKE)
+    return written
 
 
 @jit
 def park_flag(flag: int, wanted: int) -> int:
     """Say that the consumer sleeps. Look at the rings once more before sleeping."""
-    store_release(flag, wanted)
+    parking = load_i64(flag + _PARKINGS) + 1
+    store_i64(flag + _PARKINGS, parking)
+    store_release(flag, parking << _WAITED_FOR_BITS | wanted)
     fence()
     return 0
 
@@ -94,7 +109,10 @@ class Bell:
 
     @classmethod
     def attach(cls, path: Path) -> Bell:
-        return cls(Segment.attach(path, LAYOUT, VERSION))
+        """For a producer: it rings once, for what its predecessor may have pushed and not rung for."""
+        bell = cls(Segment.attach(path, LAYOUT, VERSION))
+        bell.ring()
+        return bell
 
     def ring(self) -> None:
         ring_if_parked(self.flag, self._fd, PARKED)

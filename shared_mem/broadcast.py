@@ -12,7 +12,15 @@ from typing import Final, Literal
 
 import numpy as np
 
-from shared_mem.atomics import copy_bytes, fence, load_acquire, load_i64, store_i64, store_release
+from shared_mem.atomics import (
+    acquire_fence,
+    copy_bytes,
+    load_acquire,
+    load_i64,
+    release_fence,
+    store_i64,
+    store_release,
+)
 from shared_mem.jit import jit
 from shared_mem.segment import HEADER_BYTES, Segment
 
@@ -23,6 +31,9 @@ SLOT_BYTES: Final = HEADER_BYTES  # of the payload
 MASK: Final = HEADER_BYTES + 8
 NEXT: Final = 128  # sequence number of the next record
 SLOTS: Final = 256
+# A stamp is twice the number. At 100 million records a second it takes 700 years to here; an owner that finds a
+# ring near its end begins a new one.
+SEQUENCE_RENEW: Final = 1 << 61
 STAMP_BYTES: Final = 8  # before each payload: 2 x sequence + 2 when whole, odd while it is written
 
 
@@ -33,7 +44,7 @@ def publish(base: int, record: int, length: int) -> int:
     stride = load_i64(base + SLOT_BYTES) + STAMP_BYTES
     slot = base + SLOTS + (sequence & load_i64(base + MASK)) * stride
     store_i64(slot, 2 * sequence + 1)
-    fence()
+    release_fence()
     copy_bytes(slot + STAMP_BYTES, record, length)
     store_release(slot, 2 * sequence + 2)
     store_release(base + NEXT, sequence + 1)
@@ -50,7 +61,7 @@ def read(base: int, sequence: int, target: int) -> int:
     if load_acquire(slot) != 2 * sequence + 2:
         return -1
     copy_bytes(target, slot + STAMP_BYTES, length)
-    fence()
+    acquire_fence()
     return 1 if load_acquire(slot) == 2 * sequence + 2 else -1
 
 
@@ -78,7 +89,8 @@ class Broadcast:
 
     @classmethod
     def create(cls, path: Path, slot_bytes: int, capacity: int) -> Broadcast:
-        """capacity: a power of two, in records. What an earlier producer left goes on being numbered."""
+        """capacity: a power of two, in records. What an earlier producer left goes on being numbered; a ring whose
+        numbers are used up is begun anew, and its readers must attach again."""
         if capacity < 2 or capacity & (capacity - 1) or slot_bytes % 8:
             raise ValueError(
                 f"capacity {capacity} must be a power of two, slot_bytes {slot_bytes} a multiple of 8"
@@ -86,7 +98,8 @@ class Broadcast:
         size = SLOTS + (slot_bytes + STAMP_BYTES) * capacity
         words = {SLOT_BYTES: slot_bytes, MASK: capacity - 1}
         broadcast = cls(Segment.create(path, size, LAYOUT, VERSION, words))
-        if broadcast.slot_bytes != slot_bytes:  # of the same size, but divided otherwise
+        is_used_up = next_sequence(broadcast.address) >= SEQUENCE_RENEW
+        if broadcast.slot_bytes != slot_bytes or is_used_up:  # of the same size, but divided otherwise
             path.unlink()
             broadcast = cls(Segment.create(path, size, LAYOUT, VERSION, words))
         return broadcast
@@ -106,8 +119,8 @@ class BroadcastReader:
     def __init__(self, path: Path, start: Literal["now", "oldest"] = "now") -> None:
         self._segment = Segment.attach(path, LAYOUT, VERSION, writable=False)
         self.address = self._segment.address
-        slot_bytes = int.from_bytes(self._segment.view[SLOT_BYTES : SLOT_BYTES + 8], "little")
-        self._record = np.zeros(slot_bytes, np.uint8)
+        self.slot_bytes = int.from_bytes(self._segment.view[SLOT_BYTES : SLOT_BYTES + 8], "little")
+        self._record = np.zeros(self.slot_bytes, np.uint8)
         self._record_address = int(self._record.ctypes.data)
         at_end = start == "now"
         self.sequence = int(next_sequence(self.address) if at_end else oldest_sequence(self.address))

@@ -18,33 +18,33 @@ Must not know what is in a record.
 
 from __future__ import annotations
 
-import os
 import struct
 from enum import IntEnum
 from pathlib import Path
-from typing import Final, NamedTuple
-
-import numpy as np
+from typing import Final
 
 from shared_mem.atomics import (
+    acquire_fence,
     copy_bytes,
     crc32c,
     crc32c_step,
+    fence,
     load_acquire,
     load_i64,
     load_u16,
     load_u32,
+    release_fence,
     store_i64,
     store_release,
     store_u16,
     store_u32,
 )
-from shared_mem.bell import clear_flag, drain, open_fifo, park_flag, ring_if_parked
+from shared_mem.bell import ring_after_fence
 from shared_mem.jit import jit
 from shared_mem.segment import HEADER_BYTES, Segment
 
 LAYOUT: Final = "log"
-VERSION: Final = 2
+VERSION: Final = 3
 
 # A segment file and the tail: 64 MiB holds the last 150,000 orders for readers without a disk read, and is
 # touched page by page. Both are the same size, so that a record that fits one fits the other.
@@ -64,6 +64,8 @@ R_SYNCED_LAG: Final = 28  # u4, bytes between this record and the flusher when i
 _RECORD: Final = struct.Struct("<HHIQqII")
 
 RECORD_BYTES_MAX: Final = 1024
+# Of a segment's bytes this share must be free, by `order_room`, for an order to be accepted.
+ORDER_ROOM_SHARE: Final = 4
 KIND_PADDING: Final = 0xFFFF
 # Records that are published together are a group: records of kinds below this, then at least one of another. Of a
 # group whose end was torn off, nothing counts.
@@ -71,6 +73,9 @@ KIND_CLOSING: Final = 100
 # How far past WRITTEN the writer's pen may be: one group.
 PEN_BYTES_MAX: Final = 4 * RECORD_BYTES_MAX
 SYNCED_LAG_MAX: Final = 0xFFFFFFFF
+# A sequence number is an int64. A log is not opened when what is left of them would not last for one epoch: 2**48
+# at ten million records a second are eleven months. Positions are held to the same.
+NUMBERS_END: Final = (1 << 63) - (1 << 48)
 
 # The tail's control block, each writer's words on lines of their own.
 SEGMENT_SIZE: Final = HEADER_BYTES  # segment_bytes = tail_bytes
@@ -82,9 +87,21 @@ WRITTEN: Final = 128
 WRITTEN_SEQ: Final = 136  # of the last record before SEQ_POSITION
 SEQ_POSITION: Final = 144  # = WRITTEN, but for the moment of a publish
 PREVIOUS_SEQ: Final = 152  # what WRITTEN_SEQ was before the last publish
-SYNCED: Final = 256
-BELLS: Final = 384  # one flag a reader, each on its line
+SYNCED: Final = 256  # the flusher's line, to FLUSH_NS_TOTAL
+DISK_END: Final = (
+    264  # where the space ends that the disk has for the log: NO_END unless a reservation failed
+)
+FLUSHES: Final = 272
+FLUSH_BYTES: Final = 280  # of the last flush
+FLUSH_NS: Final = 288  # from the time in its oldest record to its fdatasync's return: the flush window
+FLUSH_BYTES_MAX: Final = 296
+FLUSH_NS_MAX: Final = 304
+FLUSH_NS_TOTAL: Final = 312
+BELLS: Final = 384  # one line a reader: its bell (shared_mem/bell.py), then where it reads and who it is
 BELL_STRIDE: Final = 64
+READER_POSITION: Final = 16
+READER_PID: Final = 24  # 0: gone
+NO_END: Final = 1 << 62
 DATA: Final = 4096
 
 
@@ -124,14 +141,8 @@ class CursorInvalid(LogError):
     pass
 
 
-class Record(NamedTuple):
-    position: int
-    next_position: int
-    seq: int
-    time_ns: int
-    epoch: int
-    kind: int
-    payload: bytes
+class LogExhausted(LogError):
+    pass
 
 
 @jit
@@ -216,6 +227,7 @@ def publish(base: int, position: int, seq: int) -> None:
     store_release(base + SEQ_POSITION, position)
     store_release(base + WRITTEN_SEQ, seq)
     store_release(base + WRITTEN, position)
+    release_fence()  # before the next record overwrites what a slow reader may be copying (docs/memory-order.md)
 
 
 @jit
@@ -225,10 +237,22 @@ def room(base: int, position: int) -> int:
 
 
 @jit
+def order_room(base: int, position: int) -> int:
+    """As `room`, for what can be refused: it shrinks, at half the pace, with what the disk has left, so that cancels
+    and reports find the rest. With nothing left on the disk it is just too little to accept an order."""
+    left = room(base, position)
+    on_disk = load_acquire(base + DISK_END) - position
+    if on_disk <= 0:
+        return min(left, load_i64(base + SEGMENT_SIZE) // ORDER_ROOM_SHARE - 1)
+    return min(left, on_disk // 2)
+
+
+@jit
 def ring_bells(base: int, fds: int, gate: int) -> None:
     """Wake every reader that waits for `gate`. fds: address of READERS int64 descriptors."""
+    fence()
     for reader in range(READERS):
-        ring_if_parked(base + BELLS + reader * BELL_STRIDE, load_i64(fds + 8 * reader), gate)
+        ring_after_fence(base + BELLS + reader * BELL_STRIDE, load_i64(fds + 8 * reader), gate)
 
 
 @jit
@@ -257,19 +281,13 @@ def scan(data: int, length: int, seq: int, epoch: int) -> tuple[int, int, int, i
     return at, seq, epoch, closed, closed_seq
 
 
-@jit
-def proof_of_sync(data: int, length: int, bad: int, base_position: int) -> int:
-    """Position of a good record after `bad` whose synced_lag proves that the bytes at `bad` were durable; or -1."""
-    for at in range(bad + 8, length - RECORD_HEADER_BYTES, 8):
-        if load_u16(data + at + R_KIND) == KIND_PADDING or not record_is_good(data + at, length - at):
-            continue
-        if base_position + at - load_u32(data + at + R_SYNCED_LAG) > base_position + bad:
-            return base_position + at
-    return -1
-
-
 def segment_path(log_dir: Path, number: int) -> Path:
     return log_dir / f"{number:010d}.log"
+
+
+def segment_numbers(log_dir: Path) -> list[int]:
+    """Of the segment files that are kept, oldest first."""
+    return sorted(int(path.stem) for path in log_dir.glob("*.log"))
 
 
 def tail_path(run_dir: Path) -> Path:
@@ -282,14 +300,15 @@ class Tail:
     def __init__(self, segment: Segment) -> None:
         self.segment = segment
         self.address = segment.address
-        self.segment_bytes = self._word(SEGMENT_SIZE)
-        self.shard = self._word(SHARD)
+        self.segment_bytes = self.word(SEGMENT_SIZE)
+        self.shard = self.word(SHARD)
 
     @classmethod
     def attach(cls, run_dir: Path) -> Tail:
         return cls(Segment.attach(tail_path(run_dir), LAYOUT, VERSION))
 
-    def _word(self, offset: int) -> int:
+    def word(self, offset: int) -> int:
+        """One of the words that are named above."""
         return int(load_word(self.address + offset))
 
     def set_word(self, offset: int, value: int) -> None:
@@ -297,37 +316,48 @@ class Tail:
 
     @property
     def log_id(self) -> int:
-        return self._word(LOG_ID)
+        return self.word(LOG_ID)
 
     @property
     def start(self) -> int:
-        return self._word(START)
+        return self.word(START)
 
     @property
     def epoch(self) -> int:
-        return self._word(EPOCH)
+        return self.word(EPOCH)
 
     @property
     def written(self) -> int:
-        return self._word(WRITTEN)
+        return self.word(WRITTEN)
 
     @property
     def written_seq(self) -> int:
         """Of the last record before `written`. The writer's own, or a dead writer's: not while one publishes."""
-        return self._word(WRITTEN_SEQ if self._word(SEQ_POSITION) == self.written else PREVIOUS_SEQ)
+        return self.word(WRITTEN_SEQ if self.word(SEQ_POSITION) == self.written else PREVIOUS_SEQ)
 
     @property
     def synced(self) -> int:
-        return self._word(SYNCED)
+        return self.word(SYNCED)
 
     def reached(self, gate: Gate) -> int:
         """The position up to which effects may leave at this gate."""
         return self.synced if gate is Gate.SYNCED else self.written
 
-    def copy(self, position: int, length: int) -> bytes:
-        """Bytes from the ring; the caller has seen to it that they don't cross the segment's end."""
+    def copy(self, position: int, length: int) -> bytes | None:
+        """Bytes from the ring, not across a segment's end; None when the writer may have overwritten them."""
+        if position < self.start:
+            return None
         offset = DATA + position % self.segment_bytes
-        return bytes(self.segment.view[offset : offset + length])
+        raw = bytes(self.segment.view[offset : offset + length])
+        written = int(load_word_after(self.address + WRITTEN))
+        return raw if written + PEN_BYTES_MAX - position <= self.segment_bytes else None
+
+
+@jit
+def load_word_after(address: int) -> int:
+    """As `load_word`, and not before what was read so far: an acquire orders only what comes behind it."""
+    acquire_fence()
+    return load_acquire(address)
 
 
 @jit
@@ -339,135 +369,3 @@ def load_word(address: int) -> int:
 def store_word(address: int, value: int) -> int:
     store_release(address, value)
     return value
-
-
-# What one read takes at most: enough to amortise its cost, small beside the tail.
-READ_BYTES_MAX: Final = 256 << 10
-RAW_BYTES_MAX: Final = 4 << 20
-
-
-def parse_records(raw: bytes, start: int, left: int, most: int) -> tuple[list[Record], int]:
-    """The records of `raw`, which begins at position `start` and is `left` bytes from its segment's end: at most
-    `most` of them, and the position after them. Raises LogCorrupt where no record can begin."""
-    records: list[Record] = []
-    at = 0
-    while at + RECORD_HEADER_BYTES <= len(raw) and len(records) < most:
-        total, kind, _crc, seq, time_ns, epoch, _lag = _RECORD.unpack_from(raw, at)
-        taken = (total + 7) & ~7
-        if total < RECORD_HEADER_BYTES:
-            raise LogCorrupt(f"no record at position {start + at}; run `tradewind log verify`")
-        if at + taken > len(raw) and kind != KIND_PADDING:
-            break
-        if kind != KIND_PADDING:
-            payload = raw[at + RECORD_HEADER_BYTES : at + total]
-            position = start + at
-            records.append(Record(position, position + taken, seq, time_ns, epoch, kind, payload))
-        at += taken
-    if left - at < RECORD_HEADER_BYTES:
-        at = left  # too short for a header: the rest of the segment is zeros
-    return records, start + at
-
-
-class LogReader:
-    """Follows the log from a position. Reading changes nothing; the cursor is the caller's to keep, with the
-    effect it stands for. `position`: where to go on; 0 is the beginning."""
-
-    def __init__(
-        self, log_dir: Path, run_dir: Path, reader: Reader, position: int = 0, gate: Gate = Gate.WRITTEN
-    ) -> None:
-        self._log_dir = log_dir
-        self._tail = Tail.attach(run_dir)
-        self._gate = gate
-        self._flag = self._tail.address + BELLS + int(reader) * BELL_STRIDE
-        self._fd = open_fifo(run_dir / f"bell.reader.{int(reader)}")
-        self._file: tuple[int, int] | None = None  # number, descriptor
-        self.position = position
-        if position > self._tail.written:
-            raise CursorInvalid(
-                f"the cursor of {reader.name} stands at {position}, the log ends at {self._tail.written}: "
-                "the log lost its end in a power cut, or was replaced"
-            )
-
-    @property
-    def tail(self) -> Tail:
-        return self._tail
-
-    def end_position(self) -> int:
-        return self._tail.reached(self._gate)
-
-    def read(self, max_records: int = 256) -> list[Record]:
-        """The next records, oldest first; [] when there are none behind the gate."""
-        end = self.end_position()
-        records: list[Record] = []
-        while not records and self.position < end:
-            start = self.position
-            left_in_segment = self._tail.segment_bytes - start % self._tail.segment_bytes
-            raw = self._bytes(start, min(end - start, left_in_segment, READ_BYTES_MAX))
-            good = int(scan(np.frombuffer(raw, np.uint8).ctypes.data, len(raw), 0, 0)[0])
-            records, self.position = parse_records(raw[:good], start, left_in_segment, max_records)
-            if self.position == start:
-                if len(raw) >= min(RECORD_BYTES_MAX, end - start):
-                    raise LogCorrupt(
-                        f"no good record at position {start}; restore the log from a copy or a standby"
-                    )
-                break  # it lags too far for the tail, and the flusher is not there yet
-        return records
-
-    def raw(self, end: int) -> bytes:
-        """The log's bytes from `position`, at most RAW_BYTES_MAX and not past `end`, over segments' ends. It moves
-        nothing: the caller adds what it used to `position`."""
-        pieces: list[bytes] = []
-        at = self.position
-        end = min(end, at + RAW_BYTES_MAX)
-        while at < end:
-            left_in_segment = self._tail.segment_bytes - at % self._tail.segment_bytes
-            piece = self._bytes(at, min(end - at, left_in_segment))
-            if not piece:
-                break
-            pieces.append(piece)
-            at += len(piece)
-        return b"".join(pieces)
-
-    def _bytes(self, position: int, length: int) -> bytes:
-        tail = self._tail
-        if position >= tail.start:
-            raw = tail.copy(position, length)
-            if tail.written + PEN_BYTES_MAX - position <= tail.segment_bytes:
-                return raw
-        return self._file_bytes(position, min(length, max(0, tail.synced - position)))
-
-    def _file_bytes(self, position: int, length: int) -> bytes:
-        if length == 0:
-            return b""
-        number, offset = divmod(position, self._tail.segment_bytes)
-        if self._file is None or self._file[0] != number:
-            self._close_file()
-            try:
-                self._file = (number, os.open(segment_path(self._log_dir, number), os.O_RDONLY))
-            except FileNotFoundError:
-                raise CursorInvalid(
-                    f"{segment_path(self._log_dir, number)} is gone: this reader is further behind than the log "
-                    "is kept; rebuild it from a snapshot"
-                ) from None
-        return os.pread(self._file[1], length, offset)
-
-    def _close_file(self) -> None:
-        if self._file is not None:
-            os.close(self._file[1])
-            self._file = None
-
-    def fileno(self) -> int:
-        return self._fd
-
-    def park(self) -> None:
-        """Set the flag; read once more, then sleep on `fileno()`."""
-        park_flag(self._flag, int(self._gate))
-
-    def wake(self) -> None:
-        clear_flag(self._flag)
-        drain(self._fd)
-
-    def close(self) -> None:
-        clear_flag(self._flag)
-        self._close_file()
-        os.close(self._fd)

@@ -30,6 +30,7 @@ SLOTS: Final = 384
 # A record's name in 64 bits: its ring's id and its number in it.
 RING_ID_BITS: Final = 23
 SEQUENCE_BITS: Final = 40
+_SEQUENCE_MASK: Final = (1 << SEQUENCE_BITS) - 1
 
 
 @jit
@@ -69,16 +70,17 @@ def release_front(base: int) -> None:
 
 @jit
 def front_name(base: int) -> int:
-    """The name of the oldest record: unlike any other's, of this ring or of an earlier one."""
-    return load_i64(base + RING_ID) << SEQUENCE_BITS | load_i64(base + HEAD)
+    """The name of the oldest record: unlike any other's, of this ring or of an earlier one (until 2**40 later)."""
+    return load_i64(base + RING_ID) << SEQUENCE_BITS | load_i64(base + HEAD) & _SEQUENCE_MASK
 
 
 @jit
 def skip_through(base: int, name: int) -> None:
     """A new consumer goes on behind the record that its predecessor is known to have taken, if it is of this ring."""
-    sequence = name & ((1 << SEQUENCE_BITS) - 1)
-    if name >> SEQUENCE_BITS == load_i64(base + RING_ID) and load_i64(base + HEAD) <= sequence:
-        store_release(base + HEAD, sequence + 1)
+    head = load_i64(base + HEAD)
+    ahead = (name - head) & _SEQUENCE_MASK  # of a record whose slot was given back it is nearly 2**40
+    if name >> SEQUENCE_BITS == load_i64(base + RING_ID) and ahead <= load_i64(base + MASK):
+        store_release(base + HEAD, head + ahead + 1)
 
 
 @jit

@@ -8,6 +8,7 @@ as it was. Must not know what is inside.
 from __future__ import annotations
 
 import errno
+import glob
 import mmap
 import os
 import struct
@@ -74,6 +75,7 @@ class Segment:
         except SegmentError:
             pass
         path.parent.mkdir(parents=True, exist_ok=True)
+        _remove_leftovers(path)
         temporary = path.with_name(f".{path.name}.{os.getpid()}")
         fd = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
         try:
@@ -140,6 +142,24 @@ class Segment:
         except OSError:
             return False
         return True
+
+
+def _remove_leftovers(path: Path) -> None:
+    """What makers left who were killed before their segment had its name."""
+    for leftover in path.parent.glob(f".{glob.escape(path.name)}.*"):
+        pid = leftover.name.rpartition(".")[2]
+        if pid.isdigit() and not is_alive(int(pid)):
+            leftover.unlink(missing_ok=True)
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # somebody else's
+        return True
+    return True
 
 
 @jit

@@ -21,7 +21,8 @@ from fix.profiles.profile import Host
 from fix.venue import Venue, line_to, session_config, venue_of_file
 from services.serving import run_until_terminated
 from shared_mem.bell import Bell
-from shared_mem.log import CursorInvalid, Gate, LogReader, Reader, Tail
+from shared_mem.log import CursorInvalid, Gate, Reader, Tail
+from shared_mem.log_reader import LogReader
 from shared_mem.ring import Ring
 from shared_mem.segment import SegmentMissing
 

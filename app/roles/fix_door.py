@@ -19,7 +19,8 @@ from gateways.fix_door import FixDoor
 from gateways.identity import Credentials, Identity
 from services.serving import run_until_terminated
 from shared_mem.bell import Bell
-from shared_mem.log import Gate, LogReader, Reader
+from shared_mem.log import Gate, Reader
+from shared_mem.log_reader import LogReader
 from shared_mem.ring import Ring
 from shared_mem.segment import SegmentMissing
 

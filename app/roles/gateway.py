@@ -30,7 +30,8 @@ from gateways.tick_feed import TickFeed
 from marketdata.instruments import definitions
 from shared_mem.bell import Bell
 from shared_mem.broadcast import BroadcastReader
-from shared_mem.log import Gate, LogReader, Reader
+from shared_mem.log import Gate, Reader
+from shared_mem.log_reader import LogReader
 from shared_mem.ring import Ring
 from shared_mem.segment import SegmentMissing
 

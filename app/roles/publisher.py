@@ -15,7 +15,8 @@ from services.names import Names
 from services.publisher import Publisher
 from services.serving import run_until_terminated
 from services.shard_tables import ShardTables
-from shared_mem.log import Gate, LogReader, Reader
+from shared_mem.log import Gate, Reader
+from shared_mem.log_reader import LogReader
 
 
 def main(config: Config, ready: Callable[[], None]) -> None:

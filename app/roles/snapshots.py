@@ -21,7 +21,8 @@ from app.config import Config
 from app.roles.shard import newest_snapshot, snapshot_path
 from services import database
 from services.snapshot_store import SnapshotStore, StaleEpoch
-from shared_mem.log import Gate, LogReader, Reader, Tail
+from shared_mem.log import Gate, Reader, Tail
+from shared_mem.log_reader import LogReader
 
 _log = logging.getLogger("tradewind.snapshots")
 

@@ -24,7 +24,8 @@ from core import events, ids
 from core.events import Event
 from core.records import CommandKind, EventKind, ExecType, OrdStatus
 from services.schemas import Update
-from shared_mem.log import LogReader, Reader, Record
+from shared_mem.log import Reader
+from shared_mem.log_reader import LogReader, Record
 from tests.acceptance.desk import Trader, eventually
 from tests.acceptance.wire import Relay, Wire
 from tests.services.test_publisher import stream_messages

@@ -14,7 +14,8 @@ from actors.replay import Replica
 from actors.snapshot import state_hash
 from actors.tables import Capacity
 from app.config import run_dir_of
-from shared_mem.log import LogReader, Reader
+from shared_mem.log import Reader
+from shared_mem.log_reader import LogReader
 
 
 def main(data_dir: Path) -> None:

@@ -33,8 +33,10 @@ from core.records import (
 )
 from core.units import cash_e6, price_e8, qty_e8
 from shared_mem import log
-from shared_mem.log import LogReader, Reader
-from shared_mem.log_writer import Flusher, LogWriter
+from shared_mem.flusher import Flusher
+from shared_mem.log import Reader
+from shared_mem.log_reader import LogReader
+from shared_mem.log_writer import LogWriter
 
 SEGMENT_BYTES = log.SEGMENT_BYTES_MIN
 CAPACITY = Capacity(accounts=8, instruments=8, positions=16, orders=64)

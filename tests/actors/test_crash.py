@@ -16,7 +16,8 @@ from actors.snapshot import state_hash
 from actors.tables import Capacity
 from core import commands
 from core.records import CommandKind, ExecType, OrdStatus, Source
-from shared_mem.log import KIND_CLOSING, LogReader, Reader
+from shared_mem.log import KIND_CLOSING, Reader
+from shared_mem.log_reader import LogReader
 from shared_mem.ring import Ring
 from tests.actors.desk import SEGMENT_BYTES, ShardDesk, account, deposit, instrument, order
 

@@ -28,7 +28,8 @@ from core.records import (
 )
 from core.rejects import Reject
 from core.units import INT64_MAX, QTY_E8_MAX, cash_e6, qty_e8
-from shared_mem.log import LogReader, Reader
+from shared_mem.log import Reader
+from shared_mem.log_reader import LogReader
 from tests.actors import desk as stories
 from tests.actors.desk import ASK_E8, LOT_E8, SEGMENT_BYTES, TICK_E8, Desk
 from tests.actors.model import Account, Instrument, Model, Order

@@ -14,7 +14,8 @@ from core.records import ExecType
 from core.units import qty_e8
 from shared_mem import log
 from shared_mem.atomics import crc32c
-from shared_mem.log import LogReader, Reader
+from shared_mem.log import Reader
+from shared_mem.log_reader import LogReader
 from tests.actors.desk import CAPACITY, SEGMENT_BYTES, Desk, order
 
 

@@ -15,7 +15,7 @@ from fix.session import Role, SessionConfig
 from fix.store import Store
 from fix.tags import MsgType, Tag
 from fix.throttle import Throttle
-from shared_mem.log import Record
+from shared_mem.log_reader import Record
 from shared_mem.ring import Ring
 from tests.fix.peers import Desk, order
 from tests.fix.wire import NOON_NS, from_peer

@@ -22,7 +22,7 @@ import numpy as np
 import pytest
 import uvicorn
 
-from actors.shard import BELL_FILE, LANE_FILES, TICKS_CAPACITY, TICKS_FILE, Idle, Lane, Shard
+from actors.shard import BELL_FILE, LANE_FILES, TICKS_CAPACITY, TICKS_FILE, Lane, Shard
 from actors.tables import Capacity
 from actors.view import StateView
 from core import commands, ids, units
@@ -36,7 +36,9 @@ from gateways.settings import GatewaySettings
 from gateways.tick_feed import TickFeed
 from shared_mem.bell import Bell
 from shared_mem.broadcast import Broadcast, BroadcastReader
-from shared_mem.log import LogReader, Reader
+from shared_mem.idle import Idle
+from shared_mem.log import Reader
+from shared_mem.log_reader import LogReader
 from shared_mem.ring import Ring
 
 SYMBOLS = ("AAPL", "MSFT")
@@ -64,7 +66,7 @@ class RunningShard:
     def start(self) -> None:
         """Small, and asleep when there is nothing to do: the tests share two cores."""
         self._shard = Shard(
-            self._log_dir, self._run_dir, capacity=Capacity(16, 16, 64, 1024), idle=Idle(spins=1, yields=1)
+            self._log_dir, self._run_dir, capacity=Capacity(16, 16, 64, 1024), idle=Idle(pauses=1, yields=1)
         )
         self._shard.recover()
         self._shard.start()

@@ -12,7 +12,8 @@ from core import commands
 from core.events import Event
 from core.records import OrdType, Side, Source, TimeInForce
 from gateways.log_feed import LogFeed
-from shared_mem.log import LogCorrupt, LogReader, Reader, Record
+from shared_mem.log import LogCorrupt, Reader
+from shared_mem.log_reader import LogReader, Record
 from shared_mem.ring import Ring
 from tests.gateways.conftest import Market
 

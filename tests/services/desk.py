@@ -32,8 +32,10 @@ from services.cursor_file import CursorFile
 from services.names import Names
 from services.publisher import Publisher
 from shared_mem import log
-from shared_mem.log import Gate, LogReader, Reader
-from shared_mem.log_writer import Flusher, LogWriter
+from shared_mem.flusher import Flusher
+from shared_mem.log import Gate, Reader
+from shared_mem.log_reader import LogReader
+from shared_mem.log_writer import LogWriter
 
 START_NS = 1_700_000_000_123_456_789
 

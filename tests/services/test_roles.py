@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from actors.shard import TICKS_CAPACITY, TICKS_FILE, Idle, Lane, Shard
+from actors.shard import TICKS_CAPACITY, TICKS_FILE, Lane, Shard
 from actors.tables import Capacity
 from actors.view import StateView
 from app import config as configuration
@@ -25,6 +25,7 @@ from core import commands, units
 from core.records import TICK, TICK_BYTES, ExecType, OrdStatus, OrdType, Side, Source, TickKind, TimeInForce
 from services.mailbox import Maildir
 from shared_mem.broadcast import Broadcast
+from shared_mem.idle import Idle
 from tests.services.conftest import PASSWORD, NatsServer, eventually
 from tests.services.test_portfolio import fetch
 from tests.services.test_publisher import stream_messages
@@ -69,7 +70,7 @@ class TradingShard:
 
     def __init__(self, config: Config) -> None:
         self._shard = Shard(
-            config.log_dir, config.run_dir, capacity=Capacity(16, 16, 64, 4096), idle=Idle(spins=1, yields=1)
+            config.log_dir, config.run_dir, capacity=Capacity(16, 16, 64, 4096), idle=Idle(pauses=1, yields=1)
         )
         self._shard.recover()
         self._shard.start()

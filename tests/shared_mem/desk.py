@@ -15,8 +15,11 @@ import numpy as np
 import pytest
 
 from shared_mem import log
-from shared_mem.log import DATA, SEGMENT_BYTES_MIN, Gate, LogReader, Reader, Record
-from shared_mem.log_writer import Flusher, LogWriter, find_end
+from shared_mem.flusher import Flusher
+from shared_mem.log import DATA, SEGMENT_BYTES_MIN, Gate, Reader
+from shared_mem.log_reader import LogReader, Record
+from shared_mem.log_recovery import find_end
+from shared_mem.log_writer import LogWriter
 
 SEGMENT_BYTES = SEGMENT_BYTES_MIN
 # How many sequence numbers a start after a lost tail leaves out, for what may have stood in it.
@@ -79,6 +82,7 @@ class LogDesk:
     def __init__(self, root: Path, run_dir: Path) -> None:
         self.log_dir, self.run_dir = root / "log", run_dir
         self._readers: list[LogReader] = []
+        self.time_ns = 0  # of what is written, when a test says so
         self.open()
 
     def close(self) -> None:
@@ -108,7 +112,7 @@ class LogDesk:
         raw = np.frombuffer(payload, np.uint8)
         behind = self.position - self.tail.synced
         address = raw.ctypes.data if len(raw) else 0
-        time_ns = 10**18 + self.seq
+        time_ns = (self.time_ns or 10**18) + self.seq
         taken = log.put_record(target, kind, self.seq, time_ns, self.tail.epoch, behind, address, len(raw))
         self.position += int(taken)
         self.seq += 1

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from shared_mem import log
 from shared_mem.bell import sleep_on
 from shared_mem.log import RECORD_BYTES_MAX, CursorInvalid, Gate, LogCorrupt, LogError
+from shared_mem.log_reader import LogReader
 from shared_mem.log_writer import LogWriter
 from shared_mem.segment import SegmentMissing
 from tests.shared_mem.desk import COMMAND, EVENT, LEFT_OUT, SEGMENT_BYTES, LogDesk, everything, flip, payloads
@@ -233,7 +234,7 @@ def test_a_reader_behind_what_is_kept_is_told(a_log: LogDesk) -> None:
 
 def test_a_reader_without_a_log_is_told(tmp_path: Path, run_dir: Path) -> None:
     with pytest.raises(SegmentMissing):
-        log.LogReader(tmp_path, run_dir, log.Reader.AUDIT)
+        LogReader(tmp_path, run_dir, log.Reader.AUDIT)
 
 
 def test_a_segment_size_that_can_not_be_is_named(tmp_path: Path, run_dir: Path) -> None:
