@@ -104,6 +104,11 @@ class Config(msgspec.Struct, frozen=True):
         return self.data_dir / "log"
 
     @property
+    def cursors_dir(self) -> Path:
+        """How far each follower of the log has come: what they still need is kept (shared_mem/retention.py)."""
+        return self.data_dir / "cursors"
+
+    @property
     def logs_dir(self) -> Path:
         """What processes print, one NAME.log each."""
         return self.data_dir / "logs"

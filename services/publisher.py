@@ -32,10 +32,10 @@ from core import events
 from core.events import Event
 from services import jetstream, schemas
 from services.backoff import Backoff
-from services.cursor_file import BEGINNING, Cursor, CursorFile
 from services.names import Names, NamesUnavailable
 from services.pipeline import WINDOW, Pipeline
 from services.translate import EVENT_KINDS, to_update
+from shared_mem.cursors import BEGINNING, Cursor, CursorFile
 from shared_mem.segment import SegmentMissing
 
 _log = logging.getLogger("tradewind.publisher")

@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from app.config import Config
-from services.cursor_file import CursorFile
 from services.names import Names
 from services.publisher import Publisher
 from services.serving import run_until_terminated
 from services.shard_tables import ShardTables
+from shared_mem.cursors import CursorFile
 from shared_mem.log import Gate, Reader
 from shared_mem.log_reader import LogReader
 
@@ -27,7 +27,7 @@ def main(config: Config, ready: Callable[[], None]) -> None:
             config.log_dir, config.run_dir, Reader.PUBLISHER, position, Gate.SYNCED
         ),
         names=Names(ShardTables(config.run_dir)),
-        cursor_file=CursorFile(config.data_dir / "cursors" / "publisher"),
+        cursor_file=CursorFile(config.cursors_dir, "publisher"),
         on_serving=ready,
     )
     run_until_terminated(publisher.run())

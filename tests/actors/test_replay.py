@@ -8,7 +8,16 @@ from pathlib import Path
 import pytest
 
 from actors.replay import ReplayDiverged, Replica
-from actors.snapshot import Snapshot, SnapshotError, read_file, restore, state_hash, take, write_file
+from actors.snapshot import (
+    SNAPSHOT_VERSION,
+    Snapshot,
+    SnapshotError,
+    read_file,
+    restore,
+    state_hash,
+    take,
+    write_file,
+)
 from actors.tables import Capacity
 from core.records import ExecType
 from core.units import qty_e8
@@ -138,7 +147,7 @@ def test_a_snapshot_that_can_not_be_used_says_why(a_snapshot: Snapshot, tmp_path
             restore(snapshot, Replica(capacity, SEGMENT_BYTES).state)
 
     blobs = dict(a_snapshot.blobs)
-    refused(changed(a_snapshot, version=99), "has version 99, this program 1; start the program")
+    refused(changed(a_snapshot, version=99), f"has version 99, this program {SNAPSHOT_VERSION}; start")
     refused(changed(a_snapshot, state_hash="0" * 16), "it says 0000000000000000: it is damaged")
     refused(
         changed(a_snapshot, blobs={k: v for k, v in blobs.items() if k != "orders"}), "part orders is missing"

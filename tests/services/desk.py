@@ -28,10 +28,10 @@ from core.records import (
     TimeInForce,
 )
 from core.rejects import Reject
-from services.cursor_file import CursorFile
 from services.names import Names
 from services.publisher import Publisher
 from shared_mem import log
+from shared_mem.cursors import CursorFile
 from shared_mem.flusher import Flusher
 from shared_mem.log import Gate, Reader
 from shared_mem.log_reader import LogReader
@@ -109,7 +109,7 @@ class Desk:
             shard=0,
             open_log=self.open_log,
             names=Names(self),
-            cursor_file=CursorFile(self.log_dir.parent / "cursors" / "publisher"),
+            cursor_file=CursorFile(self.log_dir.parent / "cursors", "publisher"),
             on_serving=on_serving,
         )
 

@@ -15,9 +15,9 @@ from nats.js.api import AckPolicy, ConsumerConfig
 from core.records import Side
 from core.rejects import Reject
 from services import schemas
-from services.cursor_file import BEGINNING, CursorFile
 from services.publisher import Publisher, StreamAheadOfLog
 from services.schemas import InstrumentUpdate, OrderUpdate, Update
+from shared_mem.cursors import BEGINNING, CursorFile
 from tests.services.conftest import NatsServer, eventually
 from tests.services.desk import Desk
 
@@ -168,7 +168,7 @@ async def test_a_lost_cursor_publishes_nothing_twice(a_desk: Desk, nats_server: 
     trade(a_desk, 20)
     async with running(a_desk.publisher(nats_server.url)):
         await published(a_desk, nats_server.url)
-    cursor = CursorFile(a_desk.log_dir.parent / "cursors" / "publisher")
+    cursor = CursorFile(a_desk.log_dir.parent / "cursors", "publisher")
     assert cursor.load().seq == a_desk.event_seqs[-1]
     cursor.save(BEGINNING)
     trade(a_desk, 1)

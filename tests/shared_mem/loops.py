@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shared_mem import broadcast, log, ring
+from shared_mem import broadcast, log, ring, table
 from shared_mem.atomics import load_acquire, load_i64, poll_readable, read_fd, store_i64
 from shared_mem.bell import DRAIN_BYTES, PARKED, clear_flag, park_flag, ring_if_parked
 from shared_mem.jit import jit
@@ -81,3 +81,33 @@ def slots_given_back_too_early(
             early += 1
         if taken >= count:
             return early
+
+
+@jit
+def put_numbers(base: int, record: int, words: int, start: int, count: int) -> int:
+    """Put rows whose key is 0 and whose every other word is its number."""
+    for number in range(start, count):
+        store_i64(record, 0)
+        for word in range(1, words + 1):
+            store_i64(record + 8 * word, number)
+        table.put(base, record)
+    return count
+
+
+@jit
+def read_untorn(base: int, target: int, words: int, last: int) -> tuple[int, int, int]:
+    """Read row 0 until it holds `last`: (reads, torn, gone back)."""
+    reads = torn = back = before = 0
+    while before < last:
+        if table.read(base, 0, target, table.TRIES_MAX) < 0:
+            continue
+        number = load_i64(target + 8)
+        for word in range(1, words + 1):
+            if load_i64(target + 8 * word) != number:
+                torn += 1
+                break
+        if number < before:
+            back += 1
+        before = number
+        reads += 1
+    return reads, torn, back
