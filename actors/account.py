@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from actors.emit import Command, Out, emit, new_event, set_text
+from actors.emit import P_TIME, Command, Out, emit, new_event, set_text
 from actors.tables import NAME_BYTES, R_ACCOUNTS, State, begin_write, end_write, find_name, put_name
 from core import money
 from core.records import EventKind
@@ -69,6 +69,7 @@ def open_account(state: State, out: Out, command: Command) -> None:
     begin_write(account)
     account.account = row + 1
     account.text_length = length
+    account.active_ns = out.pen[P_TIME]
     account.max_order_qty_e8 = min(asked.max_order_qty_e8, QTY_E8_MAX)
     account.max_order_notional_e6 = asked.max_order_notional_e6
     account.max_position_qty_e8 = min(asked.max_position_qty_e8, QTY_E8_MAX)
@@ -100,6 +101,7 @@ def move_cash(state: State, out: Out, command: Command) -> None:
     else:
         begin_write(account)
         account.cash_e6 = after
+        account.active_ns = out.pen[P_TIME]
         end_write(account)
     show_account(state, row, event)
     emit(out)

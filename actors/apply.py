@@ -14,6 +14,7 @@ from actors.breaks import on_break
 from actors.cancel import on_cancel
 from actors.emit import P_EPOCH, P_POSITION, P_SEQ, P_TIME, Command, Out, emit, journal, new_event
 from actors.new_order import on_new_order
+from actors.passive import on_passivate
 from actors.report import on_report
 from actors.tables import LANES_MAX, R_COMMANDS, R_EPOCH, R_LANES, R_POSITION, R_SEQ, R_TIME, State
 from core.records import LANE_SHIFT, CommandKind, EventKind
@@ -29,6 +30,7 @@ _DEFINE_INSTRUMENT: Final = int(CommandKind.DEFINE_INSTRUMENT)
 _SET_ACCOUNT_STATE: Final = int(CommandKind.SET_ACCOUNT_STATE)
 _SET_INSTRUMENT_STATE: Final = int(CommandKind.SET_INSTRUMENT_STATE)
 _BREAK: Final = int(CommandKind.BREAK)
+_PASSIVATE: Final = int(CommandKind.PASSIVATE)
 _ORDER_EVENT: Final = int(EventKind.ORDER)
 _UNKNOWN: Final = int(Reject.COMMAND_UNKNOWN)
 
@@ -51,6 +53,8 @@ def _apply_other(state: State, out: Out, command: Command) -> None:
         account.set_state(state, out, command)
     elif kind == _SET_INSTRUMENT_STATE:
         instrument.set_state(state, out, command)
+    elif kind == _PASSIVATE:
+        on_passivate(state, out, command)
     elif kind == _BREAK:
         on_break(state, out, command)
     else:

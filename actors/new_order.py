@@ -12,6 +12,7 @@ from actors.account import account_row, reject
 from actors.emit import P_TIME, Command, Out, emit, new_event, set_text
 from actors.instrument import instrument_row
 from actors.orders import free_order_row, hold, position_row, show_order, take_order_row
+from actors.passive import activate
 from actors.tables import State, begin_write, end_write, find_client_order, find_position, text_hash
 from core import money, risk
 from core.records import FLAG_LOG_FULL, EventKind, ExecType, OrdStatus, OrdType, Side, TimeInForce
@@ -170,6 +171,9 @@ def on_new_order(state: State, out: Out, command: Command) -> None:
     if known >= 0:
         _refuse(state, out, command, _DUPLICATE, 0, 0, int(state.orders[known].order_id))
         return
+    if not activate(state, account_at):
+        _refuse(state, out, command, _POSITIONS_FULL, len(state.positions), 0, 0)
+        return
     account = state.accounts[account_at]
     instrument = state.instruments[instrument_at]
     code, limit, value, price = check(state, order, account, instrument, out.pen[P_TIME])
@@ -224,6 +228,7 @@ def _accept(
     begin_write(account)
     account.last_order_id = asked.order_id
     account.last_order_row = row + 1
+    account.active_ns = out.pen[P_TIME]
     end_write(account)
     event = new_event(out, _ORDER, command)
     event.exec_type = _EXEC_PENDING_NEW

@@ -10,10 +10,10 @@ from typing import Any, Final
 
 from actors.account import show_account
 from actors.emit import Out, set_text
+from actors.passive import take_position_row
 from actors.tables import (
     R_NEXT_ORDER,
     R_ORDERS,
-    R_POSITIONS,
     Array,
     State,
     begin_write,
@@ -23,7 +23,6 @@ from actors.tables import (
     index_put,
     index_remove,
     order_hash,
-    pair_hash,
 )
 from core.money import notional_up_e6
 from core.order_states import is_terminal
@@ -73,24 +72,22 @@ def take_order_row(state: State, row: int, order_id: int, client_hash: int, text
 def position_row(state: State, account: int, instrument: int) -> int:
     """Row of the account's position, made when there is none; -1 when the table is full."""
     row = find_position(state, account, instrument)
-    if row >= 0:
-        return row
-    row = int(state.registers[R_POSITIONS])
-    if row >= len(state.positions):
-        return -1
-    state.registers[R_POSITIONS] = row + 1
-    owner = state.accounts[account - 1]
-    position = state.positions[row]
-    begin_write(position)
-    position.account = account
-    position.instrument = instrument
-    position.next_row = owner.first_position_row
-    end_write(position)
-    begin_write(owner)
-    owner.first_position_row = row + 1
-    end_write(owner)
-    index_put(state.position_index, pair_hash(account, instrument), row)
+    if row < 0:
+        owner = state.accounts[account - 1]
+        begin_write(owner)
+        row = take_position_row(state, account, instrument)
+        end_write(owner)
     return row
+
+
+@jit
+def order_position(state: State, order: Any) -> int:
+    """Row of the order's position; -1 while its account is passive. It moves when the account was passive since."""
+    row = int(order.position_row)
+    position = state.positions[row]
+    if position.account == order.account and position.instrument == order.instrument:
+        return row
+    return find_position(state, int(order.account), int(order.instrument))
 
 
 @jit
@@ -105,7 +102,7 @@ def hold(state: State, row: int, leaves_before_e8: int) -> None:
     order = state.orders[row]
     leaves = leaves_qty_e8(order)
     account = state.accounts[order.account - 1]
-    position = state.positions[order.position_row]
+    position = state.positions[order_position(state, order)]
     needed = 0
     begin_write(position)
     if order.side == _BUY:
@@ -142,8 +139,9 @@ def show_order(state: State, out: Out, row: int, event: Any) -> None:
     event.cum_qty_e8 = order.cum_qty_e8
     event.cum_notional_e6 = order.cum_notional_e6
     show_account(state, int(order.account) - 1, event)
-    position = state.positions[order.position_row]
-    event.position_qty_e8 = position.qty_e8
-    event.position_cost_e6 = position.cost_e6
-    event.realized_e6 = position.realized_e6
+    at = order_position(state, order)
+    if at >= 0:
+        event.position_qty_e8 = state.positions[at].qty_e8
+        event.position_cost_e6 = state.positions[at].cost_e6
+        event.realized_e6 = state.positions[at].realized_e6
     set_text(out, state.order_texts[row], int(order.text_length))

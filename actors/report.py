@@ -11,7 +11,8 @@ from typing import Any, Final
 
 from actors.account import reject
 from actors.emit import P_TIME, Command, Out, emit, new_event
-from actors.orders import hold, leaves_qty_e8, show_order
+from actors.orders import hold, leaves_qty_e8, order_position, show_order
+from actors.passive import activate
 from actors.tables import R_VENUE_SEQ, State, begin_write, end_write, find_order
 from core import money
 from core.order_states import ILLEGAL, is_terminal, status_after
@@ -30,6 +31,7 @@ _REJECTED: Final = int(OrdStatus.REJECTED)
 _UNKNOWN: Final = int(Reject.ORDER_UNKNOWN)
 _UNEXPECTED: Final = int(Reject.REPORT_UNEXPECTED)
 _VENUE_REJECTED: Final = int(Reject.VENUE_REJECTED)
+_POSITIONS_FULL: Final = int(Reject.POSITION_TABLE_FULL)
 _OVERFLOW: Final = int(Reject.AMOUNT_OVERFLOW)
 
 
@@ -48,7 +50,7 @@ def _is_possible(report: Any) -> bool:
 def _can_be_counted(state: State, order: Any, qty_e8: int, notional_e6: int) -> bool:
     """Whether every sum that the fill enters fits its int64: overflow is a reject, never a wrap."""
     account = state.accounts[order.account - 1]
-    position = state.positions[order.position_row]
+    position = state.positions[order_position(state, order)]
     cost = money.add(abs(position.cost_e6), notional_e6)
     return (
         notional_e6 != money.OVERFLOW
@@ -68,7 +70,7 @@ def _book(state: State, order: Any, qty_e8: int, notional_e6: int) -> None:
     begin_write(account)
     account.cash_e6 += -notional_e6 if order.side == _BUY else notional_e6
     end_write(account)
-    position = state.positions[order.position_row]
+    position = state.positions[order_position(state, order)]
     qty, cost, realized = after_fill(
         order.side, qty_e8, notional_e6, position.qty_e8, position.cost_e6, position.realized_e6
     )
@@ -141,6 +143,9 @@ def on_report(state: State, out: Out, command: Command) -> None:
     order = state.orders[row]
     event.source = order.source
     event.request_id = order.request_id
-    _apply(state, out, row, report, event)
+    if activate(state, int(order.account) - 1):
+        _apply(state, out, row, report, event)
+    else:  # a fill after the order's end, for an account that went: never booked half
+        reject(event, _POSITIONS_FULL, len(state.positions), 0)
     show_order(state, out, row, event)
     emit(out)

@@ -16,6 +16,7 @@ import numpy as np
 
 from actors.tables import (
     R_ACCOUNTS,
+    R_COLD,
     R_EPOCH,
     R_INSTRUMENTS,
     R_ORDERS,
@@ -47,6 +48,7 @@ _COUNTED: Final = {
     "instrument_names": R_INSTRUMENTS,
     "orders": R_ORDERS,
     "order_texts": R_ORDERS,
+    "cold": R_COLD,
 }
 
 
@@ -164,7 +166,8 @@ def build_indexes(state: State) -> None:
         index_put(state.instrument_index, text_hash(state.instrument_names[row], length, 0), row)
     for row in range(state.registers[R_POSITIONS]):
         position = state.positions[row]
-        index_put(state.position_index, pair_hash(int(position.account), int(position.instrument)), row)
+        if position.account > 0:  # else a free row
+            index_put(state.position_index, pair_hash(int(position.account), int(position.instrument)), row)
     for row in range(state.registers[R_ORDERS]):
         index_put(state.order_index, order_hash(int(state.orders[row].order_id)), row)
         index_put(state.client_index, int(state.orders[row].client_hash), row)

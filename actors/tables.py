@@ -50,7 +50,8 @@ ACCOUNT: Final = _row(
         ("state", "u1"),
         ("text_length", "u1"),
         ("open_orders", "u4"),
-        ("first_position_row", "u4"),  # row + 1; 0: none
+        ("first_position_row", "u4"),  # row + 1; 0: none. Of a passive account in `cold`
+        ("cold_positions", "u4"),  # how many it has there; 0: the account is active
         ("last_order_row", "u4"),  # row + 1; 0: none
         ("last_order_id", "u8"),
         ("cash_e6", "i8"),
@@ -58,6 +59,7 @@ ACCOUNT: Final = _row(
         ("max_order_qty_e8", "i8"),
         ("max_order_notional_e6", "i8"),
         ("max_position_qty_e8", "i8"),
+        ("active_ns", "i8"),  # when a command last changed it
     ],
     lines=2,
 )
@@ -76,6 +78,11 @@ POSITION: Final = np.dtype(
         ("_reserved", "i8"),
     ],
     align=True,
+)
+
+# A passive account's position: nothing of it is open. A free run's first row has in `instrument` the next one: row + 1.
+COLD: Final = np.dtype(
+    [("instrument", "u4"), ("qty_e8", "i8"), ("cost_e6", "i8"), ("realized_e6", "i8")], align=True
 )
 
 INSTRUMENT: Final = _row(
@@ -158,9 +165,14 @@ R_ORDERS: Final = 7  # rows ever used, at most the capacity
 R_NEXT_ORDER: Final = 8  # the row that the next order takes, if its order has ended
 R_VENUE_SEQ: Final = 9  # the last venue report applied
 R_COMMANDS: Final = 10
+R_FREE_POSITION: Final = 11  # the first free row below R_POSITIONS: row + 1; 0: none
+R_FREE_POSITIONS: Final = 12  # how many there are
+R_COLD: Final = 13  # rows of `cold` ever used
 R_LANES: Final = 16  # + lane: the name of the last record taken from that lane's ring
 LANES_MAX: Final = 8
-REGISTERS: Final = R_LANES + LANES_MAX
+R_COLD_FREE: Final = R_LANES + LANES_MAX  # + n: the first free run of 2**n rows: row + 1; 0: none
+COLD_CLASSES: Final = 15  # an account has at most 2**14 positions: as many as there are instruments
+REGISTERS: Final = R_COLD_FREE + COLD_CLASSES + 1
 
 
 class Capacity(NamedTuple):
@@ -170,6 +182,7 @@ class Capacity(NamedTuple):
     instruments: int = 1 << 14
     positions: int = 1 << 22
     orders: int = 1 << 20
+    cold: int = 1 << 22
 
 
 class State(NamedTuple):
@@ -181,6 +194,7 @@ class State(NamedTuple):
     orders: Array
     account_names: Array  # uint8 (accounts, NAME_BYTES): the numbers that people know
     instrument_names: Array  # uint8 (instruments, NAME_BYTES): symbols
+    cold: Array  # positions of passive accounts
     order_texts: Array  # uint8 (orders, TEXT_BYTES_MAX): the client's order ids
     account_index: Array  # by number
     instrument_index: Array  # by symbol
@@ -202,6 +216,7 @@ def layout(capacity: Capacity) -> list[tuple[str, np.dtype[Any], tuple[int, ...]
         ("instruments", INSTRUMENT, (capacity.instruments,)),
         ("quotes", QUOTE, (capacity.instruments,)),
         ("orders", ORDER, (capacity.orders,)),
+        ("cold", COLD, (capacity.cold,)),
         ("account_names", np.dtype("u1"), (capacity.accounts, NAME_BYTES)),
         ("instrument_names", np.dtype("u1"), (capacity.instruments, NAME_BYTES)),
         ("order_texts", np.dtype("u1"), (capacity.orders, TEXT_BYTES_MAX)),

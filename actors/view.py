@@ -46,6 +46,8 @@ TABLES: Final = 4096
 # A row is written in well under a microsecond. A lock that stays odd this long belongs to a shard that died in
 # the middle of a write; its successor rebuilds the row.
 SPINS_MAX: Final = 1_000_000
+# An account's positions move when it becomes passive and when it is active again: once in hours.
+LOOKS_MAX: Final = 100
 
 
 class StateBusy(RuntimeError):
@@ -232,22 +234,58 @@ class StateView:
 
     def position(self, account: int, instrument: int) -> PositionView | None:
         row = int(find_position(self.state, account, instrument))
-        return None if row < 0 else self._position(row)
+        if row >= 0:
+            found = self._position(row)
+            if (found.account, found.instrument) == (account, instrument):
+                return found
+        return next((each for each in self.positions(account) if each.instrument == instrument), None)
 
     def _position(self, row: int) -> PositionView:
         found = self._read("positions", row)
         return PositionView(*(int(found[field]) for field in PositionView.__struct_fields__))
 
     def positions(self, account: int) -> list[PositionView]:
-        """The account's positions, newest instrument first, empty ones too."""
-        found: list[PositionView] = []
+        """The account's positions, newest instrument first, empty ones too; of a passive account as well."""
         if not 1 <= account <= self.state.registers[R_ACCOUNTS]:
-            return found
-        link = int(self._read("accounts", account - 1)["first_position_row"])
+            return []
+        for _ in range(LOOKS_MAX):
+            place = self._place_of_positions(account)
+            found = self._cold(account, *place) if place[1] else self._chain(account, place[0])
+            if found is not None and self._place_of_positions(account) == place:
+                return found
+        raise StateBusy(
+            f"the positions of account {account} moved {LOOKS_MAX} times while they were read; try again"
+        )
+
+    def _place_of_positions(self, account: int) -> tuple[int, int]:
+        owner = self._read("accounts", account - 1)
+        return int(owner["first_position_row"]), int(owner["cold_positions"])
+
+    def _chain(self, account: int, link: int) -> list[PositionView] | None:
+        """None when a row is another account's by now."""
+        found: list[PositionView] = []
         while link and len(found) < len(self.state.positions):
-            found.append(self._position(link - 1))
-            link = int(self.state.positions[link - 1]["next_row"])
+            row = self._read("positions", link - 1)
+            if row["account"] != account:
+                return None
+            found.append(PositionView(*(int(row[field]) for field in PositionView.__struct_fields__)))
+            link = int(row["next_row"])
         return found
+
+    def _cold(self, account: int, first: int, count: int) -> list[PositionView]:
+        rows = self.state.cold[first - 1 : first - 1 + count]
+        return [
+            PositionView(
+                account,
+                int(r["instrument"]),
+                int(r["qty_e8"]),
+                int(r["cost_e6"]),
+                int(r["realized_e6"]),
+                0,
+                0,
+            )
+            for r in rows
+        ]
 
     def instrument(self, number: int) -> InstrumentView | None:
         if not 1 <= number <= self.state.registers[R_INSTRUMENTS]:

@@ -194,6 +194,12 @@ def break_found(
     )
 
 
+def passivate(*, request_id: int, account: int) -> bytes:
+    """Move an idle account's positions out of the hot tables (actors/passive.py)."""
+    values = {"source": Source.ADMIN, "request_id": request_id, "account": account}
+    return _encode(CommandKind.PASSIVATE, "", values)
+
+
 def decode(raw: bytes) -> dict[str, Any]:
     """The fields of one command by name; `text` as str. raw: a ring's slot, or a record's payload, where the text
     follows the fields at once. Raises CommandError for an unknown kind."""

@@ -35,6 +35,7 @@ class CommandKind(IntEnum):
     DEFINE_INSTRUMENT = 6
     SET_ACCOUNT_STATE = 7
     SET_INSTRUMENT_STATE = 8
+    PASSIVATE = 30
     BREAK = 9
 
 
@@ -245,6 +246,7 @@ COMMAND_LAYOUTS: Final = {
     CommandKind.DEFINE_INSTRUMENT: DEFINE_INSTRUMENT,
     CommandKind.SET_ACCOUNT_STATE: SET_STATE,
     CommandKind.SET_INSTRUMENT_STATE: SET_STATE,
+    CommandKind.PASSIVATE: HEAD,
     CommandKind.BREAK: BREAK,
 }
 

@@ -37,11 +37,13 @@ class Reject(IntEnum):
     POSITION_TABLE_FULL = 503
     ACCOUNT_TABLE_FULL = 504
     INSTRUMENT_TABLE_FULL = 505
+    COLD_TABLE_FULL = 506
     ORDER_UNKNOWN = 901
     ORDER_NOT_OPEN = 902
     VENUE_REJECTED = 903
     REPORT_UNEXPECTED = 904
     COMMAND_UNKNOWN = 905
+    ACCOUNT_NOT_IDLE = 920
 
 
 class Unit(IntEnum):
@@ -166,6 +168,9 @@ TEXTS: Final[dict[Reject, RejectText]] = {
     Reject.INSTRUMENT_TABLE_FULL: RejectText(
         "room", "the instrument table is full ({limit} instruments)", Unit.PLAIN, 503, 50310000
     ),
+    Reject.COLD_TABLE_FULL: RejectText(
+        "room", "the table of passive accounts is full ({limit} rows)", Unit.PLAIN, 503, 50310000
+    ),
     Reject.ORDER_UNKNOWN: RejectText("order", "order is not known here", Unit.PLAIN, 404, 40410000),
     Reject.ORDER_NOT_OPEN: RejectText(
         "order", "order is not cancelable: it is already {value}", Unit.STATE, 422, _422
@@ -176,5 +181,12 @@ TEXTS: Final[dict[Reject, RejectText]] = {
     ),
     Reject.COMMAND_UNKNOWN: RejectText(
         "command", "its kind, side, order type or time in force is unknown", Unit.PLAIN, 422, _422
+    ),
+    Reject.ACCOUNT_NOT_IDLE: RejectText(
+        "command",
+        "the account has {value} open orders; only an idle one becomes passive",
+        Unit.PLAIN,
+        422,
+        _422,
     ),
 }

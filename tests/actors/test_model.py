@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -12,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from actors.replay import Replica
 from actors.snapshot import Snapshot, restore, state_hash, take
-from actors.tables import R_POSITIONS
+from actors.tables import R_POSITIONS, State
 from core import commands
 from core.events import Event
 from core.records import (
@@ -52,6 +53,12 @@ AMOUNT = st.one_of(
     st.integers(-2_000_000, 2_000_000).map(lambda n: n * 10**6),
     st.sampled_from([0, 1, -1, INT64_MAX, -INT64_MAX, -INT64_MAX - 1]),
 )
+
+
+def cold_positions(state: State, owner: Any) -> Any:
+    """A passive account's."""
+    first, count = int(owner["first_position_row"]) - 1, int(owner["cold_positions"])
+    return state.cold[first : first + count] if count else []
 
 
 class History(RuleBasedStateMachine):
@@ -221,6 +228,17 @@ class History(RuleBasedStateMachine):
         found = self.model.instruments[instrument]
         found.tick, found.collar_bps = ticks * TICK_E8, bps
 
+    @rule(account=ACCOUNTS)
+    def becomes_passive(self, account: int) -> None:
+        """The model knows nothing of it: it changes no number."""
+        event = self.desk.do(commands.passivate(request_id=9, account=account))
+        if account not in self.model.accounts:
+            assert event.reject_code == Reject.ACCOUNT_UNKNOWN
+        else:
+            open_orders = len(self.model.open_orders(account))
+            assert event.reject_code == (Reject.ACCOUNT_NOT_IDLE if open_orders else Reject.NONE)
+            assert event.observed_value == open_orders
+
     @rule()
     def a_snapshot(self) -> None:
         self.snapshot = take(self.desk.state)
@@ -250,15 +268,23 @@ class History(RuleBasedStateMachine):
                 "money is conserved"
             )
         rows = state.positions[: int(state.registers[R_POSITIONS])]
-        found = {(int(r["account"]), int(r["instrument"])): r for r in rows}
+        hot = {(int(r["account"]), int(r["instrument"])): r for r in rows if r["account"]}
+        cold = {
+            (number, int(r["instrument"])): r
+            for number in model.accounts
+            for r in cold_positions(state, state.accounts[number - 1])
+        }
+        assert not set(hot) & set(cold)
+        found = {**hot, **cold}
         wanted = {(a, i): p for a, account in model.accounts.items() for i, p in account.positions.items()}
         assert set(found) == set(wanted)
         for (account_no, instrument), position in wanted.items():
             row = found[account_no, instrument]
             numbers = (row["qty_e8"], row["cost_e6"], row["realized_e6"])
             assert numbers == (position.qty, position.cost, position.realized)
-            assert row["open_buy_e8"] == model.open_qty(account_no, instrument, Side.BUY)
-            assert row["open_sell_e8"] == model.open_qty(account_no, instrument, Side.SELL)
+            open_qty = [model.open_qty(account_no, instrument, side) for side in (Side.BUY, Side.SELL)]
+            is_hot = (account_no, instrument) in hot
+            assert open_qty == ([row["open_buy_e8"], row["open_sell_e8"]] if is_hot else [0, 0])
 
     def teardown(self) -> None:
         if not hasattr(self, "desk"):

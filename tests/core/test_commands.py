@@ -81,6 +81,7 @@ MADE: dict[CommandKind, tuple[Any, dict[str, st.SearchStrategy[Any]], str]] = {
         {"request_id": U8, "instrument": U4, "state": st.integers(0, 255)},
         "",
     ),
+    CommandKind.PASSIVATE: (commands.passivate, {"request_id": U8, "account": U4}, ""),
     CommandKind.BREAK: (
         commands.break_found,
         {
