@@ -31,8 +31,8 @@ P_COMMAND: Final = 8  # address of the command being applied
 P_TEXT: Final = 9  # address of the event's text, which stays where it is until `emit`
 PEN_WORDS: Final = 16
 
-# A replica's scratch ring: much more than one command's records.
-SCRATCH_BYTES: Final = 1 << 20
+# A replica's scratch ring: much more than one command's records, and small enough to stay in the cache.
+SCRATCH_BYTES: Final = 64 << 10
 
 
 class Out(NamedTuple):

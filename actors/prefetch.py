@@ -45,27 +45,38 @@ def _fetch(table: Array, row: int) -> None:
 
 
 @jit
+def fetch_far(state: State, fields: int, text: int, text_length: int) -> None:
+    """What the order FAR places behind needs. fields, text: addresses; whole words of the text are readable."""
+    account, instrument = load_u32(fields + _ACCOUNT), load_u32(fields + _INSTRUMENT)
+    if 1 <= account <= len(state.accounts) and 1 <= instrument <= len(state.instruments):
+        _fetch(state.accounts, account - 1)
+        _fetch(state.instruments, instrument - 1)
+        _fetch(state.quotes, instrument - 1)
+        slot = pair_hash(account, instrument) & (len(state.position_index) - 1)
+        prefetch(_row(state.position_index, slot))
+    # The rows of new orders follow each other; so do their slots in the index of order ids.
+    row = (state.registers[R_NEXT_ORDER] + FAR) & (len(state.orders) - 1)
+    _fetch(state.orders, row)
+    prefetch(state.order_texts.ctypes.data + row * TEXT_BYTES_MAX)
+    client = bytes_hash(text, min(text_length, TEXT_BYTES_MAX), account)
+    prefetch(_row(state.client_index, client & (len(state.client_index) - 1)))
+
+
+@jit
+def fetch_near(state: State, fields: int) -> None:
+    """The position of the order NEAR places behind: its slot in the index is here by now."""
+    account, instrument = load_u32(fields + _ACCOUNT), load_u32(fields + _INSTRUMENT)
+    entry = state.position_index[pair_hash(account, instrument) & (len(state.position_index) - 1)]
+    if entry != 0:
+        prefetch(_row(state.positions, entry_row(entry)))
+
+
+@jit
 def order_ahead(state: State, lane: int) -> None:
     """Fetch for the orders FAR and NEAR places behind the lane's oldest."""
     far = ring.peek(lane, FAR)
     if far != 0:
-        account, instrument = load_u32(far + _ACCOUNT), load_u32(far + _INSTRUMENT)
-        if 1 <= account <= len(state.accounts) and 1 <= instrument <= len(state.instruments):
-            _fetch(state.accounts, account - 1)
-            _fetch(state.instruments, instrument - 1)
-            _fetch(state.quotes, instrument - 1)
-            slot = pair_hash(account, instrument) & (len(state.position_index) - 1)
-            prefetch(_row(state.position_index, slot))
-        # The rows of new orders follow each other; so do their slots in the index of order ids.
-        row = (state.registers[R_NEXT_ORDER] + FAR) & (len(state.orders) - 1)
-        _fetch(state.orders, row)
-        prefetch(state.order_texts.ctypes.data + row * TEXT_BYTES_MAX)
-        client = bytes_hash(far + FIELDS_BYTES, load_u16(far + _TEXT_LENGTH), account)
-        prefetch(_row(state.client_index, client & (len(state.client_index) - 1)))
+        fetch_far(state, far, far + FIELDS_BYTES, load_u16(far + _TEXT_LENGTH))
     near = ring.peek(lane, NEAR)
     if near != 0:
-        slot = pair_hash(load_u32(near + _ACCOUNT), load_u32(near + _INSTRUMENT)) & (
-            len(state.position_index) - 1
-        )
-        if state.position_index[slot] != 0:
-            prefetch(_row(state.positions, entry_row(state.position_index[slot])))
+        fetch_near(state, near)

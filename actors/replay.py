@@ -28,8 +28,9 @@ from actors.emit import (
     logged_bytes,
     make_pen,
 )
+from actors.prefetch import FAR, NEAR, fetch_far, fetch_near
 from actors.tables import R_POSITION, R_SEQ, Array, Capacity, State, private_state
-from core.records import FIELDS_BYTES, TEXT_BYTES_MAX
+from core.records import FIELDS_BYTES, LOGGED_BYTES, TEXT_BYTES_MAX, CommandKind
 from shared_mem import log
 from shared_mem.atomics import copy_bytes, load_i64, load_u16, load_u32
 from shared_mem.jit import jit
@@ -38,6 +39,18 @@ from shared_mem.log_reader import LogReader
 
 # Kinds of records below this are commands (core/records.py).
 _EVENTS_FROM: Final = 100
+
+# Words of the scout, who looks ahead: how far it is, how many orders it has seen, how many have had their turn, and
+# where the last ones stand.
+S_AT: Final = 0
+S_SEEN: Final = 1
+S_DONE: Final = 2
+S_PLACES: Final = 3
+PLACES: Final = 16
+assert PLACES > FAR
+
+_NEW_ORDER: Final = int(CommandKind.NEW_ORDER)
+_ORDER_BYTES: Final = int(LOGGED_BYTES[_NEW_ORDER])
 
 DONE: Final = 0
 DIVERGED: Final = 1
@@ -73,12 +86,14 @@ def _events_after(
     look = at
     while True:
         look = _skip_fill(look, position, segment)
-        if look + log.RECORD_HEADER_BYTES > length or not log.record_is_good(data + look, length - look):
+        if look + log.RECORD_HEADER_BYTES > length:
             return at, count, False
         total = load_u16(data + look + log.R_LENGTH)
         kind = load_u16(data + look + log.R_KIND)
-        if kind < _EVENTS_FROM:
-            return at, count, True
+        if kind < _EVENTS_FROM and look + total <= length:
+            return at, count, True  # the next command: its own turn looks whether it is good
+        if not log.record_is_good(data + look, length - look):
+            return at, count, False
         look += (total + 7) & ~7
         if kind == log.KIND_PADDING:
             continue
@@ -116,8 +131,39 @@ def _same_events(pen: Array, data: int, at: int, end: int, position: int) -> boo
 
 
 @jit
+def _scout(state: State, scout: Array, data: int, length: int, position: int, segment: int) -> None:
+    """Go on until FAR orders are in front of the one whose turn it is, and fetch what they need."""
+    while scout[S_SEEN] - scout[S_DONE] <= FAR:
+        at = _skip_fill(scout[S_AT], position, segment)
+        if at + log.RECORD_HEADER_BYTES + 8 > length:
+            return
+        total, kind = load_u16(data + at + log.R_LENGTH), load_u16(data + at + log.R_KIND)
+        payload = data + at + log.RECORD_HEADER_BYTES
+        following = at + ((total + 7) & ~7)
+        text_length = total - log.RECORD_HEADER_BYTES - _ORDER_BYTES
+        if total < log.RECORD_HEADER_BYTES or following + 8 > length:
+            return  # not whole, or no record: whoever's turn it is will say so
+        scout[S_AT] = following
+        if kind == _NEW_ORDER and text_length >= 0:
+            fetch_far(state, payload, payload + _ORDER_BYTES, text_length)
+            scout[S_PLACES + (scout[S_SEEN] & (PLACES - 1))] = payload
+            scout[S_SEEN] += 1
+    near = scout[S_DONE] + NEAR
+    if near < scout[S_SEEN]:
+        fetch_near(state, scout[S_PLACES + (near & (PLACES - 1))])
+
+
+@jit
 def replay(
-    state: State, out: Out, command: Command, slot: int, data: int, length: int, position: int, is_end: bool
+    state: State,
+    out: Out,
+    command: Command,
+    scout: Array,
+    slot: int,
+    data: int,
+    length: int,
+    position: int,
+    is_end: bool,
 ) -> tuple[int, int]:
     """Apply the records of `length` bytes at address `data`, which begin at log position `position`.
 
@@ -126,6 +172,7 @@ def replay(
     """
     pen = out.pen
     segment = pen[P_SEGMENT]
+    scout[:] = 0
     at = _skip_fill(0, position, segment)
     while at + log.RECORD_HEADER_BYTES <= length:
         if not log.record_is_good(data + at, length - at):
@@ -143,6 +190,9 @@ def replay(
         end, count, whole = _events_after(data, at + taken, length, position, segment, seq)
         if not whole and not is_end:
             return at, DONE
+        if kind == _NEW_ORDER:
+            _scout(state, scout, data, length, position, segment)
+            scout[S_DONE] += 1
         pen[P_SEQ] = seq + 1
         pen[P_TIME] = load_i64(data + at + log.R_TIME)
         pen[P_EPOCH] = load_u32(data + at + log.R_EPOCH)
@@ -167,6 +217,7 @@ class Replica:
         self._scratch = mmap.mmap(-1, log.DATA + SCRATCH_BYTES + log.RECORD_BYTES_MAX)
         base = np.frombuffer(self._scratch, np.uint8).ctypes.data
         self._command = command_slot()
+        self._scout = np.zeros(S_PLACES + PLACES, np.int64)
         self._out = make_pen(base, SCRATCH_BYTES, segment_bytes, self._command)
 
     @property
@@ -184,7 +235,15 @@ class Replica:
         data = np.frombuffer(raw, np.uint8)
         slot = self._command.raw.ctypes.data
         used, outcome = replay(
-            self.state, self._out, self._command, slot, data.ctypes.data, len(raw), position, is_end
+            self.state,
+            self._out,
+            self._command,
+            self._scout,
+            slot,
+            data.ctypes.data,
+            len(raw),
+            position,
+            is_end,
         )
         if outcome == DIVERGED:
             raise ReplayDiverged(
