@@ -41,10 +41,10 @@ lint: setup web ## ruff, strict types in Python and on the page
 	@$(BIN)/mypy
 	@cd web && PATH="$(NODE_PATH):$$PATH" npm run --silent check
 
-bench: setup ## the figures of docs/benchmarks.md, on this machine
+bench: setup .venv/.bench ## the figures of docs/benchmarks.md, on this machine
 	@$(BIN)/tradewind bench $(ARGS)
 
-load: setup ## load on a running desk: order rate, latency, errors
+load: setup .venv/.bench ## load on a running desk: order rate, latency, errors
 	@$(PYTHON) -m loadtests.order_entry $(ARGS)
 
 soak: setup ## FIX sessions for half an hour whose connections and processes die; nothing may be lost
@@ -56,6 +56,7 @@ lock: .venv/.installed ## choose versions anew, within pyproject.toml
 	@$(UV) lock --quiet --upgrade
 	@$(UV) export -q --no-emit-project --group dev --no-annotate --no-header -o requirements.lock
 	@$(UV) export -q --no-emit-project --only-group web --no-annotate --no-header -o requirements-web.lock
+	@$(UV) export -q --no-emit-project --only-group bench --no-annotate --no-header -o requirements-bench.lock
 
 clean: ## stop the desk and remove all that was made, its data too
 	@if [ -x $(BIN)/tradewind ]; then \
@@ -76,6 +77,10 @@ clean: ## stop the desk and remove all that was made, its data too
 	@[ -x $(PYTHON) ] || $(UV) venv --quiet --python '>=3.11' .venv
 	@$(UV) pip install --python $(PYTHON) --compile-bytecode --require-hashes -r requirements.lock
 	@$(UV) pip install --python $(PYTHON) --quiet --no-deps --editable .
+	@touch $@
+
+.venv/.bench: .venv/.installed requirements-bench.lock
+	@$(UV) pip install --python $(PYTHON) --quiet --require-hashes -r requirements-bench.lock
 	@touch $@
 
 .cache/node/.ready: .venv/.installed requirements-web.lock

@@ -6,24 +6,32 @@ import sys
 from collections.abc import Sequence
 from typing import Final
 
-from loadtests import decision, fix_codec, rest_to_fix, ring
+from loadtests import decision, fix_codec, latency, memory, replay, rest_to_fix, ring, stages, start, ticks
 from loadtests.measure import Bench, show
 
-BENCHES: Final[dict[str, tuple[str, Bench]]] = {
-    "ring": ("shared-memory ring, between two processes", ring.bench),
-    "core": ("a new order in the shard's thread", decision.bench),
-    "fix": ("parsing and encoding FIX", fix_codec.bench),
-    "rest": ("order in (REST) to FIX out, over the whole stack", rest_to_fix.bench),
+BENCHES: Final[dict[str, tuple[tuple[str, Bench], ...]]] = {
+    "ring": (("shared-memory ring, between two processes", ring.bench),),
+    "core": (
+        ("new orders one after the other, in the shard's thread", decision.bench),
+        ("decision latency, open loop", latency.bench),
+        ("cycles of an order, by stage", stages.bench),
+        ("ticks into the instrument actors", ticks.bench),
+        ("memory an account takes", memory.bench),
+    ),
+    "replay": (("replaying the log", replay.bench),),
+    "start": (("a start, until the shard serves", start.bench),),
+    "fix": (("parsing and encoding FIX", fix_codec.bench),),
+    "rest": (("order in (REST) to FIX out, over the whole stack", rest_to_fix.bench),),
 }
 
 
 def run(names: Sequence[str], as_json: bool) -> int:
     unknown = [name for name in names if name not in BENCHES]
     if unknown:
-        known = "\n".join(f"  {name:<8}{title}" for name, (title, _) in BENCHES.items())
+        known = "\n".join(f"  {name:<8}{', '.join(t for t, _ in parts)}" for name, parts in BENCHES.items())
         print(f"tradewind: no benchmark {', '.join(unknown)}; there are\n{known}", file=sys.stderr)
         return 2
     for name in names or BENCHES:
-        title, bench = BENCHES[name]
-        show(title, bench(), as_json)
+        for title, bench in BENCHES[name]:
+            show(title, bench(), as_json)
     return 0

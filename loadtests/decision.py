@@ -1,137 +1,112 @@
-"""Shard decision time: what one new order costs the shard's thread, from its ring to the published log.
+"""Orders a second: what new orders cost the shard's thread, from its ring to the published log, one after the other.
 
 Measured: taking the command from its ring, the clock, stamping the quote, all checks, reservation, order row and
-indexes, two log records with CRC-32C, publication (gate `written`). The accounts are drawn at random.
-Excluded: whoever fills the ring (it is filled before the clock starts), and the disk: the flusher's mark is moved
-by hand, so that the log's tail is written over and over. Cold start: the first batch is not counted.
+indexes, two log records with CRC-32C, publication (gate `written`). Accounts and instruments are drawn at random; the
+state's pages are touched before, as a start does it.
+Excluded: whoever fills the ring (it is filled before the clock starts). Without a flusher the disk is left out too:
+its mark is moved by hand, so that the log's tail is written over and over. With one, a row gives what is sustained,
+waiting for the disk counted, and another the shard's own time while the flusher works beside it.
+Cold start: the first round is not counted.
 """
 
 from __future__ import annotations
 
 import tempfile
-import time
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
-import numpy as np
-
-from actors import shard as shard_module
-from actors.shard import LANE_CAPACITY, Lane, Shard
-from actors.tables import QUOTE, R_ACCOUNTS, R_INSTRUMENTS, Capacity, State
-from core.records import NEW_ORDER, OrdType, Side, Source, TimeInForce
+from actors.shard import Lane
+from loadtests import plots
+from loadtests.desk import Desk, capacity_for, draw, orders_feed
 from loadtests.measure import Row, progress, row
-from shared_mem import log, ring
-from shared_mem.atomics import CLOCK_MONOTONIC, clock_ns, load_acquire, store_release
-from shared_mem.idle import Idle
-from shared_mem.jit import jit
 
-INSTRUMENTS: Final = 10_000
 ROUNDS: Final = 5
+FEW, SOME, MANY = 1_000, 100_000, 1_000_000
+ORDERS: Final = 400_000
+# A round with the flusher writes some 100 MB to disk.
+FLUSHED_ORDERS: Final = 200_000
+EXCHANGE_CORE: Final = (
+    "exchange-core publishes 5 M/s at p50 1.5 us, p99 42 us (other machine, journal off, one symbol)"
+)
+SCRATCH_DIR: Final = Path("bench-results")
 
 
-@jit
-def fill(base: int, orders: np.ndarray, first: int, count: int) -> int:
-    """Push `count` prepared commands; how many went in."""
-    for i in range(count):
-        if not ring.try_push(base, orders.ctypes.data + (first + i) * orders.itemsize, orders.itemsize):
-            return i
-    return count
+class Figures(NamedTuple):
+    """A figure a round: ns an order in the shard's code, and with what was waited for the disk."""
+
+    decided: list[float]
+    sustained: list[float]
+    huge_bytes: int
 
 
-@jit
-def timed_batches(state, out, command, wiring, tail, lane, orders, first, count, scratch):  # type: ignore[no-untyped-def]
-    """Serve prepared orders in ring-sized batches; (orders, nanoseconds inside the shard's code)."""
-    spent = 0
-    done = 0
-    while done < count:
-        pushed = fill(lane, orders, first + done, min(count - done, 4096))
-        store_release(tail + log.SYNCED, load_acquire(tail + log.WRITTEN))
-        before = clock_ns(CLOCK_MONOTONIC, scratch)
-        taken = 0
-        while taken < pushed:
-            taken += shard_module.serve_lanes(state, out, command, wiring)
-        spent += clock_ns(CLOCK_MONOTONIC, scratch) - before
-        done += pushed
-    return done, spent
+def decisions(
+    accounts: int, count: int, *, zipf: bool = False, huge_pages: bool = False, flushing: bool = False
+) -> Figures:
+    """ROUNDS rounds of `count` orders after one that is not counted. With a flusher the log is in SCRATCH_DIR."""
+    SCRATCH_DIR.mkdir(exist_ok=True)
+    with (
+        tempfile.TemporaryDirectory(dir="/dev/shm") as folder,
+        tempfile.TemporaryDirectory(dir=SCRATCH_DIR, prefix="log.") as disk,
+    ):
+        total = (ROUNDS + 1) * count
+        log_dir = Path(disk) if flushing else None
+        capacity = capacity_for(accounts, total)
+        desk = Desk(Path(folder), capacity, log_dir=log_dir, huge_pages=huge_pages, flushing=flushing)
+        try:
+            desk.open_market(accounts)
+            orders = orders_feed(*draw(accounts, total, seed=1, zipf=zipf), seed=2)
+            decided, sustained = [], []
+            for number in range(ROUNDS + 1):
+                spent, waited = desk.serve(Lane.ORDERS_GATEWAY, orders, number * count, count)
+                if number:
+                    decided.append(spent / count)
+                    sustained.append((spent + waited) / count)
+            assert desk.orders == total, f"{desk.orders} orders were accepted of {total}"
+            return Figures(decided, sustained, desk.huge_bytes)
+        finally:
+            desk.close()
 
 
-def _populate(state: State, accounts: int, now_ns: int) -> None:
-    """Accounts with cash and limits, instruments with a fresh quote: what thousands of commands would leave."""
-    registers = state.registers
-    registers[R_ACCOUNTS], registers[R_INSTRUMENTS] = accounts, INSTRUMENTS
-    table = state.accounts[:accounts]
-    table["account"] = np.arange(1, accounts + 1)
-    table["cash_e6"] = 10**15
-    table["max_order_qty_e8"] = 10**13
-    table["max_order_notional_e6"] = 10**13
-    table["max_position_qty_e8"] = 10**15
-    instruments = state.instruments[:INSTRUMENTS]
-    instruments["instrument"] = np.arange(1, INSTRUMENTS + 1)
-    instruments["tick_e8"], instruments["lot_e8"] = 10**6, 10**8
-    instruments["max_order_qty_e8"] = 10**13
-    instruments["collar_bps"], instruments["quote_age_ms_max"] = 500, 10**9
-    quotes = state.quotes[:INSTRUMENTS]
-    assert quotes.dtype == QUOTE
-    quotes["bid_e8"], quotes["ask_e8"], quotes["quote_time_ns"] = 99 * 10**8, 100 * 10**8, now_ns
-
-
-def prepared_orders(accounts: int, count: int, seed: int) -> np.ndarray:
-    """Buys of 1 to 10 at the ask; the client's order id is 16 characters."""
-    random = np.random.default_rng(seed)
-    orders = np.zeros(count, NEW_ORDER)
-    orders["kind"], orders["source"] = 1, int(Source.GATEWAY)
-    orders["account"] = random.integers(1, accounts + 1, count)
-    orders["instrument"] = random.integers(1, INSTRUMENTS + 1, count)
-    orders["side"], orders["ord_type"], orders["tif"] = (
-        int(Side.BUY),
-        int(OrdType.LIMIT),
-        int(TimeInForce.DAY),
-    )
-    orders["qty_e8"] = random.integers(1, 11, count) * 10**8
-    orders["price_e8"] = 100 * 10**8
-    orders["request_id"] = np.arange(count)
-    orders["text_length"] = 16
-    orders["text"] = np.char.mod("%016d", np.arange(count)).astype("S16")
-    return orders
-
-
-def decision_ns(accounts: int, count: int) -> list[float]:
-    """Nanoseconds an order, one figure a round."""
-    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
-        capacity = Capacity(
-            accounts=max(1 << accounts.bit_length(), 1024),
-            instruments=1 << 14,
-            positions=1 << 23,
-            orders=1 << 23,
-        )
-        shard = Shard(Path(folder) / "log", Path(folder) / "run", capacity=capacity, idle=Idle())
-        shard.recover()
-        _populate(shard.state, accounts, time.time_ns())
-        lane = shard.lanes[Lane.ORDERS_GATEWAY].address
-        scratch = np.zeros(2, np.int64)
-        orders = prepared_orders(accounts, (ROUNDS + 1) * count, seed=1)
-        figures = []
-        for round_number in range(ROUNDS + 1):
-            done, spent = timed_batches(
-                shard.state, shard.out, shard.command, shard.wiring, shard.writer.tail.address, lane,
-                orders, round_number * count, count, scratch.ctypes.data,
-            )  # fmt: skip
-            if round_number:
-                figures.append(spent / done)
-        rejected = int(shard.state.registers[7])
-        assert rejected == (ROUNDS + 1) * count, f"{rejected} orders were accepted of {(ROUNDS + 1) * count}"
-        return figures
+def _rate(ns: list[float]) -> list[float]:
+    return [1e9 / figure for figure in ns]
 
 
 def bench() -> list[Row]:
-    assert LANE_CAPACITY == 4096
     rows = []
-    for accounts, count in ((1_000, 200_000), (100_000, 200_000), (1_000_000, 400_000)):
-        progress(f"decisions over {accounts:,} accounts")
-        figures = decision_ns(accounts, count)
-        rows.append(row(f"decision_{accounts}_accounts", "ns", figures))
-        rows.append(row(f"orders_per_s_{accounts}_accounts", "1/s", [1e9 / f for f in figures]))
-    rows[
-        -1
-    ].note = "exchange-core publishes 5 M/s at p50 1.5 us, its journal off, on one symbol (other machine)"
+    by_accounts = {}
+    for accounts in (FEW, SOME, MANY):
+        progress(f"decisions over {accounts:,} accounts, drawn at random")
+        by_accounts[accounts] = figures = decisions(accounts, ORDERS)
+        rows.append(row(f"decision_{accounts}_accounts", "ns", figures.decided))
+        rows.append(row(f"orders_per_s_{accounts}_accounts", "1/s", _rate(figures.decided)))
+    rows[-1].note = f"no flusher; {EXCHANGE_CORE}"
+    progress(f"decisions over {MANY:,} accounts, zipf-distributed")
+    figures = decisions(MANY, ORDERS, zipf=True)
+    rows.append(
+        row(f"orders_per_s_{MANY}_accounts_zipf", "1/s", _rate(figures.decided), note="no flusher; s = 1.1")
+    )
+    progress(f"decisions over {MANY:,} accounts, pages of 2 MiB")
+    figures = decisions(MANY, ORDERS, huge_pages=True)
+    note = f"no flusher; {figures.huge_bytes >> 20:,} MiB of state and tail in pages of 2 MiB"
+    rows.append(row(f"orders_per_s_{MANY}_accounts_huge_pages", "1/s", _rate(figures.decided), note=note))
+    progress(f"decisions over {MANY:,} accounts, the flusher beside")
+    figures = decisions(MANY, FLUSHED_ORDERS, flushing=True)
+    rows.append(
+        row(f"orders_per_s_{MANY}_accounts_flushing", "1/s", _rate(figures.decided),
+            note="the shard's own time while a real flusher works on the other core")
+    )  # fmt: skip
+    rows.append(
+        row(f"orders_per_s_{MANY}_accounts_flushed", "1/s", _rate(figures.sustained),
+            note="sustained: waiting for the disk is counted")
+    )  # fmt: skip
+    rows.append(_growth(by_accounts))
     return rows
+
+
+def _growth(by_accounts: dict[int, Figures]) -> Row:
+    """How many times as long an order takes over the most accounts as over the fewest."""
+    few, many = by_accounts[FEW].decided, by_accounts[MANY].decided
+    curve = {accounts: figures.decided for accounts, figures in by_accounts.items()}
+    plot = plots.growth("cost_growth", "A new order, from its ring to the published log", curve)
+    ratios = [b / a for a, b in zip(few, many, strict=True)]
+    return row("cost_growth", "x", ratios, note=f"{FEW:,} to {MANY:,} accounts; {plot}")

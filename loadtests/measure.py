@@ -10,7 +10,8 @@ import os
 import platform
 import statistics
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import msgspec
 import numpy as np
@@ -86,7 +87,7 @@ def show(title: str, rows: list[Row], as_json: bool) -> None:
             print(msgspec.json.encode(found).decode())
         return
     print(f"\n{title}  ({machine()})")
-    print(f"{'what':<34}{'unit':>8}{'ours':>14}{'limit':>12}{'peer':>12}{'x limit':>9}{'x peer':>9}  spread")
+    print(f"{'what':<46}{'unit':>8}{'ours':>14}{'limit':>12}{'peer':>12}{'x limit':>9}{'x peer':>9}  spread")
 
     def number(value: float | None, width: int) -> str:
         return (
@@ -98,11 +99,28 @@ def show(title: str, rows: list[Row], as_json: bool) -> None:
     for found in rows:
         spread = f"{found.spread[0]:,.3g} to {found.spread[1]:,.3g}" if found.spread else ""
         print(
-            f"{found.what:<34}{found.unit:>8}{number(found.ours, 14)}{number(found.limit, 12)}"
+            f"{found.what:<46}{found.unit:>8}{number(found.ours, 14)}{number(found.limit, 12)}"
             f"{number(found.peer, 12)}{number(found.ratio_to_limit, 9)}{number(found.ratio_to_peer, 9)}  {spread}"
         )
         if found.note:
             print(f"    {found.note}")
+
+
+def pin(core: int) -> None:
+    """Bind the calling thread to a core, where there is one of that number."""
+    if (os.cpu_count() or 1) > core:
+        os.sched_setaffinity(0, {core})
+
+
+@contextmanager
+def on_core(core: int) -> Iterator[None]:
+    """Bind the calling thread to a core for a while."""
+    before = os.sched_getaffinity(0)
+    pin(core)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
 
 
 def progress(text: str) -> None:

@@ -193,6 +193,6 @@ def bench() -> list[Row]:
             rows += [r for r in percentiles(np.concatenate(mine), name) if not r.what.endswith("p50")]
         curves[f"order in to FIX out, gate {gate}"] = np.concatenate(ours.wires)
         curves.setdefault("limit: uvloop that only moves bytes", np.concatenate(limit.wires))
-    path = plots.latency("rest_to_fix", f"REST order in to FIX out, {RATE} orders/s, whole stack", curves)
-    rows[-1].note = f"limit: uvloop + httptools that only moves bytes; plot in {path}"
+    plot = plots.latency("rest_to_fix", f"REST order in to FIX out, {RATE} orders/s, whole stack", curves)
+    rows[-1].note = f"limit: uvloop + httptools that only moves bytes; {plot}"
     return rows

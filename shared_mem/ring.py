@@ -3,6 +3,15 @@
 Always holds: a slot is read only after its release-store, and reused only after the consumer's. Full is an
 answer (`try_push` is False), never a wait. Producer and consumer may be killed at any instruction: a record is
 in the ring whole or not at all, and what is in it is there for the next consumer.
+
+Two ways in and out. One record at a time: `try_push`, `front`, `release_front`. In batches: the producer asks for
+`room` and fills as many slots with `put`; the consumer asks how many are `waiting`, takes them with `at`, and gives
+their slots back in one `release`. So each reads the other's cache line once a batch, not once a record (Giacomoni,
+Moseley, Vachharajani, FastForward, PPoPP 2008; Lee, Bu, Chandranmenon, MCRingBuffer, IPDPS 2010). What `room` and
+`waiting` answered is the caller's to keep, in its own process's memory: it can only become too small, since the
+other side alone changes it, and dies with the caller, whose successor asks again. Each record is still published by
+a release-store of its own; a consumer killed before `release` leaves the whole batch in the ring, and its successor
+goes on behind the last one that is known to have been taken (`skip_through`).
 """
 
 from __future__ import annotations
@@ -66,6 +75,40 @@ def peek(base: int, distance: int) -> int:
 @jit
 def release_front(base: int) -> None:
     store_release(base + HEAD, load_i64(base + HEAD) + 1)
+
+
+@jit
+def room(base: int) -> int:
+    """How many slots the producer may fill now with `put`."""
+    return load_i64(base + MASK) + 1 - (load_i64(base + TAIL) - load_acquire(base + HEAD))
+
+
+@jit
+def put(base: int, record: int, length: int) -> None:
+    """Copy `length` bytes at address `record` into the next slot, which `room` has said to be free."""
+    tail = load_i64(base + TAIL)
+    slot = base + SLOTS + (tail & load_i64(base + MASK)) * load_i64(base + SLOT_BYTES)
+    copy_bytes(slot, record, length)
+    store_release(base + TAIL, tail + 1)
+
+
+@jit
+def waiting(base: int) -> int:
+    """How many records the consumer may take now with `at`."""
+    return load_acquire(base + TAIL) - load_i64(base + HEAD)
+
+
+@jit
+def at(base: int, distance: int) -> int:
+    """Address of the record `distance` places behind the oldest, one of those that `waiting` has counted."""
+    place = load_i64(base + HEAD) + distance
+    return base + SLOTS + (place & load_i64(base + MASK)) * load_i64(base + SLOT_BYTES)
+
+
+@jit
+def release(base: int, count: int) -> None:
+    """Give the slots of the oldest `count` records back; the name of the last is `front_name` + count - 1."""
+    store_release(base + HEAD, load_i64(base + HEAD) + count)
 
 
 @jit

@@ -41,6 +41,36 @@ def take_untorn(base: int, target: int, words: int, count: int) -> tuple[int, in
 
 
 @jit
+def put_numbered(base: int, record: int, words: int, count: int) -> int:
+    """Put `count` records in batches of what room there is, every word of each its number."""
+    room = 0
+    for number in range(count):
+        while room == 0:
+            room = ring.room(base)
+        for word in range(words):
+            store_i64(record + 8 * word, number)
+        ring.put(base, record, 8 * words)
+        room -= 1
+    return count
+
+
+@jit
+def take_numbered(base: int, words: int, most: int, count: int) -> int:
+    """Take `count` records in batches of at most `most`: how many words were not their record's number."""
+    wrong = taken = 0
+    while taken < count:
+        waiting = min(ring.waiting(base), most)
+        for i in range(waiting):
+            record = ring.at(base, i)
+            for word in range(words):
+                if load_i64(record + 8 * word) != taken + i:
+                    wrong += 1
+        ring.release(base, waiting)
+        taken += waiting
+    return wrong
+
+
+@jit
 def push_one_by_one(base: int, record: int, flag: int, fd: int, count: int) -> int:
     """Each record only when the one before has been taken: so the consumer parks around every push."""
     for number in range(count):

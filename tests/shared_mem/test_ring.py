@@ -6,14 +6,20 @@ import os
 import random
 import struct
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from shared_mem import ring
 from shared_mem.ring import Ring, RingError
 from shared_mem.segment import LayoutMismatch, Segment, SegmentMissing
 from tests.shared_mem.desk import Child
+from tests.shared_mem.loops import put_numbered, take_numbered
 
 SLOT = 256
 
@@ -135,7 +141,74 @@ def test_a_producer_killed_anywhere_leaves_whole_records_only(run_dir: Path) -> 
     assert expected == pushed_so_far(run_dir / "r")
 
 
+def test_batches_hold_what_they_hold_in_any_order_of_steps(run_dir: Path) -> None:
+    """One at a time and in batches may be mixed; a list is the model."""
+
+    @given(steps=st.lists(st.tuples(st.sampled_from(["push", "put", "pop", "take"]), st.integers(1, 5))))
+    def holds(steps: list[tuple[str, int]]) -> None:
+        (run_dir / "r").unlink(missing_ok=True)
+        r = Ring.create(run_dir / "r", SLOT, 4)
+        staged = np.zeros(SLOT, np.uint8)
+        model: list[int] = []
+        number = 0
+        for step, count in steps:
+            assert ring.room(r.address) == 4 - len(model)
+            assert ring.waiting(r.address) == len(r) == len(model)
+            if step == "push" and r.try_push(numbered(number)):
+                model.append(number)
+                number += 1
+            elif step == "put":
+                for _ in range(min(count, ring.room(r.address))):
+                    staged[:] = np.frombuffer(numbered(number), np.uint8)
+                    ring.put(r.address, staged.ctypes.data, SLOT)
+                    model.append(number)
+                    number += 1
+            elif step == "pop":
+                found = r.pop()
+                assert (None if found is None else number_in(found)) == (model.pop(0) if model else None)
+            elif step == "take":
+                wanted = min(count, ring.waiting(r.address))
+                assert [number_in(slot_at(r, i)) for i in range(wanted)] == model[:wanted]
+                ring.release(r.address, wanted)
+                del model[:wanted]
+
+    holds()
+
+
+def slot_at(r: Ring, distance: int) -> bytes:
+    offset = ring.at(r.address, distance) - r.address
+    return bytes(r._segment.view[offset : offset + SLOT])
+
+
+def test_batches_between_two_threads_lose_nothing_and_tear_nothing(run_dir: Path) -> None:
+    r = Ring.create(run_dir / "r", SLOT, 64)
+    record = np.zeros(SLOT, np.uint8)
+    address, words, count = record.ctypes.data, SLOT // 8, 300_000
+    with ThreadPoolExecutor(2) as threads:
+        for most in (1, 7, 64):
+            producer = threads.submit(put_numbered, r.address, address, words, count)
+            consumer = threads.submit(take_numbered, r.address, words, most, count)
+            assert (producer.result(), consumer.result()) == (count, 0)
+            assert len(r) == 0
+
+
 JOURNAL = struct.Struct("<qq")
+
+
+def _consume_in_batches(path: Path, journal: Path) -> None:
+    """Note each record and its name, then give the whole batch back."""
+    consumer = Ring.create(path, SLOT, 64)
+    fd = os.open(journal, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+    size = os.fstat(fd).st_size
+    if size:
+        _, name = JOURNAL.unpack(os.pread(fd, JOURNAL.size, size - JOURNAL.size))
+        ring.skip_through(consumer.address, name)
+    while True:
+        waiting = ring.waiting(consumer.address)
+        for i in range(waiting):
+            number = number_in(slot_at(consumer, i))
+            os.write(fd, JOURNAL.pack(number, ring.front_name(consumer.address) + i))
+        ring.release(consumer.address, waiting)
 
 
 def _consume(path: Path, journal: Path) -> None:
@@ -155,7 +228,10 @@ def _consume(path: Path, journal: Path) -> None:
             ring.release_front(consumer.address)
 
 
-def test_a_consumer_killed_anywhere_takes_each_record_once(run_dir: Path) -> None:
+@pytest.mark.parametrize("consume", [_consume, _consume_in_batches])
+def test_a_consumer_killed_anywhere_takes_each_record_once(
+    run_dir: Path, consume: Callable[[Path, Path], None]
+) -> None:
     Ring.create(run_dir / "r", SLOT, 64)
     producer = Ring.attach(run_dir / "r")
     seed = random.randrange(1 << 32)
@@ -164,12 +240,12 @@ def test_a_consumer_killed_anywhere_takes_each_record_once(run_dir: Path) -> Non
     journal = run_dir / "journal"
     number = 0
     for _ in range(10):
-        child = Child(_consume, run_dir / "r", journal)
+        child = Child(consume, run_dir / "r", journal)
         goal = number + dice.randrange(200, 2000)
         while number < goal:
             number += producer.try_push(numbered(number))
         child.kill()
-    child = Child(_consume, run_dir / "r", journal)
+    child = Child(consume, run_dir / "r", journal)
     while len(producer):
         time.sleep(0.001)
     child.kill()
