@@ -21,17 +21,24 @@ _SCRATCH: Final = int(_scratch.ctypes.data)
 
 
 @jit
+def _counter() -> int:
+    count: int = cycles()
+    return count
+
+
+@jit
 def _gettime() -> int:
     return clock_ns(CLOCK_MONOTONIC, _SCRATCH)
 
 
-ticks = cycles if X86 else _gettime
+ticks = _counter if X86 else _gettime
 
 CALIBRATION_S: Final = 0.1
 
 
 def ticks_per_s() -> int:
     """Measured against the monotonic clock; exact to some parts in 100,000."""
+    ticks()  # compiled, or loaded, before it counts
     begin, first = time.perf_counter_ns(), ticks()
     while time.perf_counter_ns() - begin < CALIBRATION_S * 1e9:
         pass

@@ -17,7 +17,7 @@ from typing import Final, NamedTuple
 
 from actors.shard import Lane
 from loadtests import plots
-from loadtests.desk import Desk, capacity_for, draw, orders_feed
+from loadtests.desk import Desk, Pages, capacity_for, draw, orders_feed
 from loadtests.measure import Row, progress, row
 
 ROUNDS: Final = 5
@@ -40,7 +40,7 @@ class Figures(NamedTuple):
 
 
 def decisions(
-    accounts: int, count: int, *, zipf: bool = False, huge_pages: bool = False, flushing: bool = False
+    accounts: int, count: int, *, zipf: bool = False, pages: Pages = Pages.AS_SHIPPED, flushing: bool = False
 ) -> Figures:
     """ROUNDS rounds of `count` orders after one that is not counted. With a flusher the log is in SCRATCH_DIR."""
     SCRATCH_DIR.mkdir(exist_ok=True)
@@ -51,7 +51,7 @@ def decisions(
         total = (ROUNDS + 1) * count
         log_dir = Path(disk) if flushing else None
         capacity = capacity_for(accounts, total)
-        desk = Desk(Path(folder), capacity, log_dir=log_dir, huge_pages=huge_pages, flushing=flushing)
+        desk = Desk(Path(folder), capacity, log_dir=log_dir, pages=pages, flushing=flushing)
         try:
             desk.open_market(accounts)
             orders = orders_feed(*draw(accounts, total, seed=1, zipf=zipf), seed=2)
@@ -79,16 +79,18 @@ def bench() -> list[Row]:
         by_accounts[accounts] = figures = decisions(accounts, ORDERS)
         rows.append(row(f"decision_{accounts}_accounts", "ns", figures.decided))
         rows.append(row(f"orders_per_s_{accounts}_accounts", "1/s", _rate(figures.decided)))
-    rows[-1].note = f"no flusher; {EXCHANGE_CORE}"
+    given = f"{figures.huge_bytes >> 20:,} MiB in pages of 2 MiB"
+    rows[-1].note = f"no flusher; {given}; {EXCHANGE_CORE}"
     progress(f"decisions over {MANY:,} accounts, zipf-distributed")
     figures = decisions(MANY, ORDERS, zipf=True)
     rows.append(
         row(f"orders_per_s_{MANY}_accounts_zipf", "1/s", _rate(figures.decided), note="no flusher; s = 1.1")
     )
-    progress(f"decisions over {MANY:,} accounts, pages of 2 MiB")
-    figures = decisions(MANY, ORDERS, huge_pages=True)
-    note = f"no flusher; {figures.huge_bytes >> 20:,} MiB of state and tail in pages of 2 MiB"
-    rows.append(row(f"orders_per_s_{MANY}_accounts_huge_pages", "1/s", _rate(figures.decided), note=note))
+    for pages, name in ((Pages.SMALL, "small_pages"), (Pages.HUGE, "huge_pages")):
+        progress(f"decisions over {MANY:,} accounts, pages of {pages.value}")
+        figures = decisions(MANY, ORDERS, pages=pages)
+        note = f"no flusher; {figures.huge_bytes >> 20:,} MiB of state and tail in pages of 2 MiB"
+        rows.append(row(f"orders_per_s_{MANY}_accounts_{name}", "1/s", _rate(figures.decided), note=note))
     progress(f"decisions over {MANY:,} accounts, the flusher beside")
     figures = decisions(MANY, FLUSHED_ORDERS, flushing=True)
     rows.append(

@@ -11,6 +11,7 @@ import mmap
 import re
 import time
 from collections.abc import Mapping
+from enum import Enum
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -18,7 +19,7 @@ import numpy as np
 
 from actors import shard as shard_module
 from actors.emit import Command, Out
-from actors.shard import LANE_CAPACITY, TICKS_CAPACITY, Idle, Lane, Shard, Wiring
+from actors.shard import LANE_CAPACITY, TICKS_CAPACITY, Lane, Shard, Wiring
 from actors.tables import R_ACCOUNTS, R_COMMANDS, R_INSTRUMENTS, R_ORDERS, Array, Capacity, State
 from core import commands
 from core.records import (
@@ -44,8 +45,9 @@ from shared_mem.atomics import (
     store_i64,
     store_release,
 )
+from shared_mem.flusher import Flusher
+from shared_mem.idle import Idle
 from shared_mem.jit import jit
-from shared_mem.log_writer import Flusher
 
 INSTRUMENTS: Final = 10_000
 BID_E8, ASK_E8 = 99 * 10**8, 100 * 10**8
@@ -55,8 +57,17 @@ LIMIT_QTY_E8: Final = 10**13
 TEXT_LENGTH: Final = 16
 ZIPF_EXPONENT: Final = 1.1
 
-# madvise(2): take 4 KiB pages that are there together into pages of 2 MiB, now (Linux 6.1).
+# madvise(2): only pages of 4 KiB here; take those that are there together into pages of 2 MiB, now (Linux 6.1).
+_MADV_NOHUGEPAGE: Final = 15
 _MADV_COLLAPSE: Final = 25
+
+
+class Pages(Enum):
+    """Of what size the state's and the log tail's pages are: as a shard asks for them, or made so."""
+
+    AS_SHIPPED = "as shipped"
+    SMALL = "4 KiB"
+    HUGE = "2 MiB"
 
 
 class Feed(NamedTuple):
@@ -227,7 +238,7 @@ def capacity_for(accounts: int, orders: int) -> Capacity:
 class Desk:
     """A shard in this process. A benchmark serves it itself (`drive`), or starts threads on its parts.
 
-    huge_pages: the state and the log's tail in pages of 2 MiB, as far as the system gives them: `huge_bytes`.
+    pages: all of them touched; `huge_bytes` says how much of it the system has given in pages of 2 MiB.
     flushing: a real flusher runs beside; otherwise the mark that it moves is moved by hand."""
 
     def __init__(
@@ -236,7 +247,7 @@ class Desk:
         capacity: Capacity,
         *,
         log_dir: Path | None = None,
-        huge_pages: bool = False,
+        pages: Pages = Pages.AS_SHIPPED,
         flushing: bool = False,
     ) -> None:
         self.capacity = capacity
@@ -246,11 +257,11 @@ class Desk:
         before = _huge_bytes()
         self.shard.recover()
         for segment in (self.shard._segment, self.shard.writer.tail.segment):
-            if huge_pages:
-                segment.advise_huge()
+            if pages is Pages.SMALL:
+                _advise(segment.memory, _MADV_NOHUGEPAGE)
             segment.prefault()
-            if huge_pages:
-                _collapse(segment.memory)
+            if pages is Pages.HUGE:
+                _advise(segment.memory, _MADV_COLLAPSE)
         self.huge_bytes = _huge_bytes() - before
         self._scratch = np.zeros(2, np.int64)
         self._flusher = Flusher(self.shard.writer)
@@ -324,10 +335,10 @@ class Desk:
         return self.register(R_ORDERS)
 
 
-def _collapse(memory: mmap.mmap) -> None:
-    """Best effort: the kernel may have no pages of 2 MiB left, or none for this file system."""
+def _advise(memory: mmap.mmap, advice: int) -> None:
+    """Best effort: the kernel may be too old, have no pages of 2 MiB left, or none for this file system."""
     try:
-        memory.madvise(_MADV_COLLAPSE)
+        memory.madvise(advice)
     except OSError:
         return
 

@@ -1,8 +1,9 @@
 """How long a decision takes when orders come at a rate that does not wait: open loop, by rate and gate.
 
 Measured: a thread on core 0 puts order i into the lane when it is due, at start + i / rate, or at once when it is
-late; the shard's own loop runs on core 1, spinning. Every latency counts from when the order was due, so that a stall
-shows in all the orders that it delayed. All of them are kept, so the percentiles are exact. Where the way ends:
+late; the shard's own loop runs on core 1, with the idle strategy `spin`. Every latency counts from when the order was
+due, so that a stall shows in all the orders that it delayed. All of them are kept, so the percentiles are exact.
+Where the way ends:
     off      the decision is made and its records stand in the log's tail, not yet published
     written  the log is published: what gate `written` waits for
     synced   fdatasync has returned past the record: the flusher's mark, watched by the thread on core 0
@@ -24,7 +25,7 @@ import numpy as np
 
 from actors import apply
 from actors import shard as shard_module
-from actors.shard import C_STOP, Idle, Lane
+from actors.shard import C_STOP, Lane
 from core.records import COMMAND_BYTES
 from loadtests import plots
 from loadtests.clock import ticks, ticks_per_s
@@ -34,6 +35,7 @@ from loadtests.measure import Row, on_core, pin, progress, row
 from loadtests.rebuilt import rebuilt, uncached
 from shared_mem import log, ring
 from shared_mem.atomics import load_acquire, load_i64, pause, store_i64, store_release, yield_core
+from shared_mem.idle import strategy
 from shared_mem.jit import jit
 
 ACCOUNTS: Final = MANY
@@ -170,7 +172,7 @@ class Run:
     def _shard_loop(self, stop: bool = False) -> None:
         shard = self._desk.shard
         shard.control[C_STOP] = int(stop)
-        self._loop(shard.state, shard.out, shard.command, shard.wiring, Idle(spins=1 << 40))
+        self._loop(shard.state, shard.out, shard.command, shard.wiring, strategy("spin"))
 
     def _pinned_loop(self) -> None:
         pin(1)

@@ -20,7 +20,8 @@ from loadtests.decision import SCRATCH_DIR, SOME
 from loadtests.desk import Desk, capacity_for, draw, orders_feed
 from loadtests.measure import Row, progress, row
 from shared_mem import log
-from shared_mem.log import LogReader, Reader
+from shared_mem.log import Reader
+from shared_mem.log_reader import LogReader
 
 ACCOUNTS: Final = SOME
 ROUNDS: Final = 5

@@ -26,7 +26,8 @@ def start(folder: Path, say_steps: bool) -> None:
     from actors.shard import Lane, Shard
     from actors.warm import steps
     from core import commands
-    from shared_mem.log import LogReader, Reader
+    from shared_mem.log import Reader
+    from shared_mem.log_reader import LogReader
 
     for step in steps():
         if say_steps:

@@ -107,14 +107,21 @@ def at(base: int, distance: int) -> int:
 
 @jit
 def release(base: int, count: int) -> None:
-    """Give the slots of the oldest `count` records back; the name of the last is `front_name` + count - 1."""
+    """Give the slots of the oldest `count` records back; `name_at` says the name of the last."""
     store_release(base + HEAD, load_i64(base + HEAD) + count)
 
 
 @jit
+def name_at(base: int, distance: int) -> int:
+    """The name of the record `distance` places behind the oldest: unlike any other's, of this ring or of an earlier
+    one (until 2**40 later)."""
+    return load_i64(base + RING_ID) << SEQUENCE_BITS | (load_i64(base + HEAD) + distance) & _SEQUENCE_MASK
+
+
+@jit
 def front_name(base: int) -> int:
-    """The name of the oldest record: unlike any other's, of this ring or of an earlier one (until 2**40 later)."""
-    return load_i64(base + RING_ID) << SEQUENCE_BITS | load_i64(base + HEAD) & _SEQUENCE_MASK
+    """The name of the oldest record."""
+    return name_at(base, 0)
 
 
 @jit

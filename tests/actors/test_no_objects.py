@@ -24,6 +24,7 @@ from actors.shard import Lane
 from actors.tables import R_ORDERS
 from loadtests.desk import Desk, capacity_for, draw, orders_feed
 from loadtests.rebuilt import uncached
+from shared_mem.idle import Idle
 from shared_mem.jit import jit
 
 ORDERS = 100_000
@@ -121,7 +122,7 @@ def test_the_shards_loop_calls_nothing_but_the_c_library(a_desk_of_a_thousand_ac
     desk = a_desk_of_a_thousand_accounts.shard
     desk.control[shard.C_STOP] = 1
     loop = uncached(shard.run.py_func, shard.run)  # the cache keeps machine code only
-    loop(desk.state, desk.out, desk.command, desk.wiring, shard.Idle())
+    loop(desk.state, desk.out, desk.command, desk.wiring, Idle())
     called = outside_calls(loop)
     assert called >= {"clock_gettime", "poll"}, "the way through the code was found"
     assert called <= LIBRARY | COMPILERS, sorted(name[:60] for name in called - LIBRARY - COMPILERS)

@@ -207,7 +207,7 @@ def _consume_in_batches(path: Path, journal: Path) -> None:
         waiting = ring.waiting(consumer.address)
         for i in range(waiting):
             number = number_in(slot_at(consumer, i))
-            os.write(fd, JOURNAL.pack(number, ring.front_name(consumer.address) + i))
+            os.write(fd, JOURNAL.pack(number, ring.name_at(consumer.address, i)))
         ring.release(consumer.address, waiting)
 
 
