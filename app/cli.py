@@ -14,6 +14,8 @@ from collections.abc import Callable, Sequence
 from importlib import metadata
 from typing import Final, NamedTuple
 
+import msgspec
+
 from app import config, fix_command, logs, stack
 from app.config import Config, ConfigError
 from app.embedded.server import ServerError
@@ -129,6 +131,19 @@ def _bench(words: argparse.Namespace) -> int:
     return bench.run(words.names, words.json)
 
 
+def _doctor(words: argparse.Namespace) -> int:
+    from app import doctor
+
+    settings = _config(words)
+    findings = doctor.examine(doctor.Machine.this(), settings.run_dir, settings.data_dir)
+    if words.json:
+        for finding in findings:
+            print(json.dumps(msgspec.to_builtins(finding)))
+    else:
+        print(doctor.report(findings))
+    return 0
+
+
 def _version(_words: argparse.Namespace) -> int:
     print(f"tradewind {metadata.version('tradewind')}")
     return 0
@@ -187,6 +202,7 @@ COMMANDS: Final = (
     Command("log", "read the shard's log: cat, verify or stat", _log_words, _log),
     Command("bench", "run benchmarks (all, or by name) and print their figures", _bench_words, _bench),
     Command("fix", "FIX by hand: an echoing acceptor", fix_command.add_words, fix_command.act),
+    Command("doctor", "what of this machine costs latency, and what to do", _status_words, _doctor),
     Command("version", "the version", _no_words, _version),
 )
 

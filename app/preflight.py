@@ -16,9 +16,10 @@ from app.config import Config
 from app.faults import StackError
 
 CONNECT_TIMEOUT_S: Final = 5.0
-# An idle desk's tables, rings and log tail touch about 60 MB of shared memory, a busy one's several times that.
+# An idle desk's tables, rings and log tail touch about 300 MB of shared memory (actors/ahead.py), a busy one's several
+# times that.
 # A page that cannot be had there is a killed process (SIGBUS), not an error that could be handled.
-SHARED_MEMORY_BYTES_MIN: Final = 256 << 20
+SHARED_MEMORY_BYTES_MIN: Final = 512 << 20
 DEFAULT_PORTS: Final = {"postgres": 5432, "nats": 4222, "valkey": 6379}
 
 
