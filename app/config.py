@@ -24,11 +24,14 @@ from urllib.parse import urlsplit
 import msgspec
 
 from app.embedded.secret import read_secret
+from fix.simulator.words import Fault
 
 PREFIX: Final = "TRADEWIND_"
 CONFIG_FILE: Final = "tradewind.toml"
 # Ports of a stack are offsets from one base, so that two stacks differ in one number.
-PORT_OFFSETS: Final = {"rest": 0, "fix": 1, "venue": 2, "smtp": 3, "postgres": 10, "nats": 11, "valkey": 12}
+PORT_OFFSETS: Final = {
+    "rest": 0, "fix": 1, "venue": 2, "smtp": 3, "drop_copy": 4, "postgres": 10, "nats": 11, "valkey": 12,
+}  # fmt: skip
 PORT_OFFSET_MAX: Final = max(PORT_OFFSETS.values())
 PORT_BASE_MIN: Final = 1024  # below, only root may listen
 PORT_BASE_MAX: Final = 65535 - PORT_OFFSET_MAX
@@ -46,6 +49,10 @@ Gate = Literal["written", "synced"]
 VenueMarket = Literal["replay", "flow"]
 # A venue as it should be, or one on a bad day (fix/simulator/temper.py), to test who trades there.
 VenueTemper = Literal["calm", "ill"]
+# How long an execution may be known to one side only. The venue's line may take 5 s to be tried again
+# (fix/initiator.py), a role's restart 2 s.
+DROP_COPY_GRACE_MS: Final = 10_000
+DROP_COPY_GRACE_MS_MAX: Final = 3_600_000
 
 
 class ConfigError(ValueError):
@@ -59,6 +66,7 @@ class Ports(msgspec.Struct, frozen=True):
     fix: int
     venue: int
     smtp: int
+    drop_copy: int
     postgres: int
     nats: int
     valkey: int
@@ -94,6 +102,11 @@ class Config(msgspec.Struct, frozen=True):
     venue_market: VenueMarket = "replay"
     venue_temper: VenueTemper = "calm"
     venue_seed: int = 1
+    venue_copy_faults: tuple[Fault, ...] = ()
+    """What the simulator's drop copy tells wrong, for tests (`fix/simulator/copy_faults.py`)."""
+    drop_copy_file: Path | None = None
+    """The session on which another venue than the simulator has its drop copy, written as a venue file is."""
+    drop_copy_grace_ms: int = DROP_COPY_GRACE_MS
     fix_tls_cert: Path | None = None
     fix_tls_key: Path | None = None
     fix_tls_ca: Path | None = None
@@ -200,6 +213,21 @@ def _venue_temper(text: str) -> str:
     return text
 
 
+def _faults(text: str) -> tuple[Fault, ...]:
+    names = [name.strip() for name in text.split(",")]
+    wrong = [name for name in names if name not in set(Fault)]
+    if wrong:
+        raise ValueError(f"{wrong[0]!r} is none; give some of {', '.join(Fault)}, with commas between")
+    return tuple(Fault(name) for name in names)
+
+
+def _grace_ms(text: str) -> int:
+    number = _whole(text)
+    if not 0 < number <= DROP_COPY_GRACE_MS_MAX:
+        raise ValueError(f"give milliseconds, from 1 to {DROP_COPY_GRACE_MS_MAX}")
+    return number
+
+
 def _speed(text: str) -> float:
     if text == "max":
         return math.inf
@@ -274,12 +302,41 @@ OPTIONS: Final = (
     ),
     Option("venue_seed", _whole, "1", "N", "seed of the simulator's flow and of its ill temper"),
     Option(
+        "venue_copy_faults",
+        _faults,
+        None,
+        "LIST",
+        "what the simulator's drop copy tells wrong, once each, for tests",
+    ),
+    Option(
+        "drop_copy_file",
+        _path,
+        None,
+        "FILE",
+        "the venue's drop-copy session (.toml, mode 600, like venue_file)",
+    ),
+    Option(
+        "drop_copy_grace_ms",
+        _grace_ms,
+        str(DROP_COPY_GRACE_MS),
+        "MS",
+        "how long an execution may be told by one side only before it is a break",
+    ),
+    Option(
         "fix_tls_cert", _path, None, "FILE", "certificate (PEM) of the FIX door, which then speaks TLS only"
     ),
     Option("fix_tls_key", _path, None, "FILE", "its key (PEM, mode 600)"),
     Option("fix_tls_ca", _path, None, "FILE", "authority (PEM) of which each FIX client needs a certificate"),
 )
-_PATHS: Final = ("data_dir", "replay", "venue_file", "fix_tls_cert", "fix_tls_key", "fix_tls_ca")
+_PATHS: Final = (
+    "data_dir",
+    "replay",
+    "venue_file",
+    "drop_copy_file",
+    "fix_tls_cert",
+    "fix_tls_key",
+    "fix_tls_ca",
+)
 _BY_NAME: Final = {option.name: option for option in OPTIONS}
 
 # Variables of other rooms and of the test suite that share the prefix.
@@ -396,6 +453,7 @@ def _build(values: dict[str, Any]) -> Config:
     for server in embedded:
         name, url = own[server]
         values[name] = url
+    values["venue_copy_faults"] = values["venue_copy_faults"] or ()
     if values["venue_address"] is None:
         values["venue_address"] = Address(VENUE_HOST, ports.venue)
     return Config(**values, run_dir=run_dir_of(data_dir), ports=ports, embedded=embedded)

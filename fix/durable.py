@@ -223,6 +223,11 @@ class DurableSession:
             return parse(stored.raw)
         return None
 
+    def sent_from(self, seq: int) -> Iterator[tuple[int, Message]]:
+        """The application messages stored from `seq` on, as far as they are still kept, each with its number."""
+        for stored in self._store.read(seq, self._store.next_out - 1):
+            yield stored.seq, parse(stored.raw)
+
     def logout(self, text: str = "") -> None:
         """Ends the connection in order: Logout, the peer's Logout, close."""
         self._session.logout(text, self._clock())

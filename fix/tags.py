@@ -24,6 +24,7 @@ class Tag(IntEnum):
     EndSeqNo = 16
     ExecID = 17
     ExecRefID = 19
+    ExecTransType = 20
     HandlInst = 21
     LastPx = 31
     LastQty = 32
@@ -85,6 +86,7 @@ class Tag(IntEnum):
     TradeReportID = 571
     TradeReportRejectReason = 751
     NextExpectedMsgSeqNum = 789
+    CopyMsgIndicator = 797
     TrdRptStatus = 939
     ApplVerID = 1128
     DefaultApplVerID = 1137

@@ -45,6 +45,7 @@ ROLES: Final = (
     Role("shard", ("migrate",), SHARD),
     Role("venue", ("shard",), VENUES),
     Role("fix", ("shard",), VENUES),
+    Role("venue-copy", ("shard",), VENUES),
     Role("marketdata", ("shard",), PRICES),
     Role("gateway", ("shard",), DOORS),
     Role("fix-door", ("shard",), DOORS),

@@ -22,9 +22,10 @@ from app.config import VENUE_HOST, Config
 from core.records import TickKind
 from fix.codec import Message as FixMessage
 from fix.durable import SessionKey
-from fix.simulator import flow, recorded
+from fix.simulator import copies, flow, recorded
 from fix.simulator.application import Simulator
 from fix.simulator.control import OPERATOR
+from fix.simulator.copy_faults import CopyFaults
 from fix.simulator.exchange import Exchange
 from fix.simulator.flow import Flow
 from fix.simulator.ill_wire import IllWire
@@ -66,7 +67,11 @@ async def _serve(config: Config, ready: Callable[[], None]) -> None:
     is_ill = config.venue_temper == "ill"
     temper = Temper(config.venue_seed) if is_ill else None
     folder = config.data_dir / "venue"
-    venue = Venue(exchange, folder, COMP_ID, _admit, sync=config.gate == "synced", temper=temper)
+    faults = CopyFaults(config.venue_copy_faults) if config.venue_copy_faults else None
+    if faults is not None:
+        log.warning("this venue's drop copy is wrong on purpose: %s", ", ".join(config.venue_copy_faults))
+    sync = config.gate == "synced"
+    venue = Venue(exchange, folder, COMP_ID, _admit, sync=sync, temper=temper, copy_faults=faults)
     wire = IllWire(WireTemper(config.venue_seed)) if is_ill else None
     if wire is None:
         await venue.acceptor.listen(VENUE_HOST, config.ports.venue)
@@ -89,7 +94,8 @@ async def _serve(config: Config, ready: Callable[[], None]) -> None:
 
 
 def _admit(key: SessionKey, _logon: FixMessage) -> str | None:
-    if key.target in (PLATFORM, OPERATOR) or key.target.startswith(MEMBER_PREFIX):
+    member = key.target.removesuffix(copies.SUFFIX)
+    if member in (PLATFORM, OPERATOR) or member.startswith(MEMBER_PREFIX):
         return None
     return f"SenderCompID (49) {key.target!r} is not known here; a member's begins with {MEMBER_PREFIX}"
 

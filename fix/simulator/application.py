@@ -22,6 +22,7 @@ from typing import Final
 from fix.codec import Message, MissingTag
 from fix.durable import DurableSession, Outgoing
 from fix.simulator.control import OPERATOR, OPERATOR_TYPES, operate
+from fix.simulator.copies import DropCopies, is_copy
 from fix.simulator.exchange import Exchange
 from fix.simulator.flow import FLOW
 from fix.simulator.messages import outgoing
@@ -64,7 +65,8 @@ SessionOf = Callable[[str], DurableSession | None]
 
 class Simulator:
     """`Application` of fix/durable.py. `session_of` finds the session of an order's owner by its CompID;
-    `fail` is told of an error that must end the process; `temper`: None for a venue that behaves."""
+    `fail` is told of an error that must end the process; `copies` are the drop copies;
+    `temper`: None for a venue that behaves."""
 
     def __init__(
         self,
@@ -73,6 +75,7 @@ class Simulator:
         clock: Callable[[], int],
         outbox: Outbox,
         fail: Callable[[BaseException], None],
+        copies: DropCopies,
         temper: Temper | None = None,
     ) -> None:
         self.exchange = exchange
@@ -81,12 +84,18 @@ class Simulator:
         self._outbox = outbox
         self._fail = fail
         self._temper = temper
+        self._copies = copies
         self._untold: list[Answer] = []  # stands in the outbox
         self._causes: set[str] = set()  # whose messages caused it; their appends may be yet to come
         self._is_finishing = False
+        self._is_serving = False
 
     def on_logon(self, session: DurableSession) -> None:
         owner = session.key.target
+        if is_copy(owner):
+            self._copies.take_up(session)
+            self._copies.copy_soon()
+            return
         generation = VenueState.unpack(session.state).generation if session.state else 0
         if generation != session.generation:
             text = "the session began its sequence numbers anew"
@@ -103,6 +112,8 @@ class Simulator:
 
     def on_message(self, session: DurableSession, message: Message) -> list[Outgoing]:
         owner = session.key.target
+        if is_copy(owner):
+            return _only_listens(message)
         if owner not in self._causes:
             self._tell()
         try:
@@ -123,6 +134,7 @@ class Simulator:
         self._keep_for_others(session, message, [a for a in answers if a.owner not in (owner, FLOW)])
         messages = self._messages([a for a in answers if a.owner == owner], session.next_out)
         session.remember(self._state(session))
+        self._copies.copy_soon()
         return messages
 
     def publish(self, answers: Iterable[Answer]) -> None:
@@ -139,6 +151,7 @@ class Simulator:
         """After a restart: sends what was found untold. Before the first connection."""
         self._send(untold)
         self._outbox.delivered()
+        self._is_serving = True
 
     # --- inside ---------------------------------------------------------------------------------------
 
@@ -216,6 +229,8 @@ class Simulator:
             for at in range(0, len(theirs), REPORTS_PER_APPEND):
                 messages = self._messages(theirs[at : at + REPORTS_PER_APPEND], session.next_out)
                 session.send(messages, state=self._state(session))
+        if by_owner and self._is_serving:
+            self._copies.copy_soon()
 
     def _messages(self, answers: list[Answer], first_seq: int) -> list[Outgoing]:
         """The answers as they are told, under the numbers from `first_seq`. Notes which of them tell the
@@ -248,6 +263,14 @@ class Simulator:
         return VenueState(
             self.exchange.next_number, min(needed, default=session.next_out), session.generation
         ).pack()
+
+
+def _only_listens(message: Message) -> list[Outgoing]:
+    if message.type in (MsgType.Reject, MsgType.BusinessMessageReject):
+        log.warning("a copy of ours is rejected: %s", message.get(Tag.Text))
+        return []
+    text = "this session has copies of another one's reports, and takes nothing"
+    return [_refusal(message, BusinessReason.UNSUPPORTED_MESSAGE_TYPE, text)]
 
 
 def _refusal(message: Message, reason: BusinessReason, text: str) -> Outgoing:

@@ -18,6 +18,7 @@ from typing import Final, NamedTuple
 
 from fix.codec import parse
 from fix.simulator.control import OPERATOR
+from fix.simulator.copies import is_copy
 from fix.simulator.exchange import Exchange, change
 from fix.simulator.messages import answer_of
 from fix.simulator.orders import Answer, CancelReject, MassCancelReport, NewOrder, Order, Report, StatusReport
@@ -54,7 +55,7 @@ def restore(exchange: Exchange, folder: Path) -> list[Report]:
         streams: list[Iterable[_Found]] = []
         stores: dict[str, Store] = {}
         for path in sorted(folder.iterdir()):
-            if path.is_dir() and not path.name.startswith("_"):
+            if path.is_dir() and not path.name.startswith("_") and not is_copy(path.name):
                 store = stores[path.name] = stack.enter_context(closing(Store(path)))
                 streams.append(_in_order(_sent(exchange, store, path.name, len(kept))))
                 if store.state:

@@ -14,7 +14,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from fix.acceptor import Acceptor, Admit
+from fix.durable import DurableSession
 from fix.simulator.application import Simulator
+from fix.simulator.copies import DropCopies, is_copy
+from fix.simulator.copy_faults import CopyFaults
 from fix.simulator.exchange import Exchange
 from fix.simulator.outbox import Outbox
 from fix.simulator.recovery import restore
@@ -34,20 +37,28 @@ class Venue:
         sync: bool = False,
         clock: Callable[[], int] = time.time_ns,
         temper: Temper | None = None,
+        copy_faults: CopyFaults | None = None,
     ) -> None:
         self.exchange = exchange
         untold = restore(exchange, folder)
         self._outbox = Outbox(folder, sync)
-        self.simulator = Simulator(
-            exchange, lambda owner: self.acceptor.session(owner), clock, self._outbox, self._fail, temper
-        )
+        copies = DropCopies(self._session, self._fail, copy_faults)
+        self.simulator = Simulator(exchange, self._session, clock, self._outbox, self._fail, copies, temper)
         self.acceptor = Acceptor(folder, comp_id, self.simulator, admit, sync)
         self.simulator.tell(untold)
+        for session in self.acceptor.sessions():
+            if is_copy(session.key.target):
+                copies.take_up(session)
+        while copies.copy():
+            pass  # what a former life told its members, and did not copy
 
     async def close(self, text: str = "") -> None:
         """Logs every session out and closes the stores."""
         await self.acceptor.close(text)
         self._outbox.close()
+
+    def _session(self, comp_id: str) -> DurableSession | None:
+        return self.acceptor.session(comp_id)
 
     def _fail(self, error: BaseException) -> None:
         self.acceptor.end_with(error)

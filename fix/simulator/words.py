@@ -7,7 +7,7 @@ Side and OrdStatus are those of `core/records.py`. FIX 4.4 has no ExecType for a
 
 from __future__ import annotations
 
-from enum import IntEnum
+from enum import IntEnum, StrEnum
 from typing import Final
 
 
@@ -65,3 +65,19 @@ STOPS: Final = frozenset((OrdType.STOP, OrdType.STOP_LIMIT))
 IMMEDIATE: Final = frozenset((TimeInForce.IOC, TimeInForce.FOK))
 # Phases in which new orders are taken.
 TAKING: Final = frozenset((Phase.CONTINUOUS, Phase.CALL, Phase.HALTED))
+
+
+class Fault(StrEnum):
+    """What the drop copy can be told to say wrong (`fix/simulator/copy_faults.py`).
+
+    MISSING: a trade is not copied. INVENTED: one more of the same order. STRANGER: one of an order that nobody
+    sent. The others: what the copy says is not what the member was told."""
+
+    MISSING = "missing"
+    INVENTED = "invented"
+    STRANGER = "stranger"
+    ORDER = "order"
+    SIDE = "side"
+    SYMBOL = "symbol"
+    QUANTITY = "quantity"
+    PRICE = "price"

@@ -15,6 +15,7 @@ import ssl
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, Self
 
 import msgspec
 
@@ -99,16 +100,18 @@ class FixDesk:
         port_base: int,
         rules: Mapping[str, Mapping[str, object]] | None = None,
         tls: TlsFiles | None = None,
+        settings: Mapping[str, Any] | None = None,
     ) -> None:
-        """`rules`: the door's rules by key (`gateways/fix_rules.py`). `tls`: the door speaks TLS with these."""
-        names = ("rest", "fix", "venue", "smtp", "postgres", "nats", "valkey")
-        ports = Ports(**{name: port_base + i for i, name in enumerate(names)})
+        """`rules`: the door's rules by key (`gateways/fix_rules.py`). `tls`: the door speaks TLS with these.
+        `settings`: of the stack's Config, besides."""
+        ports = Ports(**{name: port_base + i for i, name in enumerate(Ports.__struct_fields__)})
         self.folder = folder
         self.config = Config(
             data_dir=folder, run_dir=run_dir_of(folder), port_base=port_base, host="127.0.0.1", shard=0,
             gate="written", postgres_url="", nats_url="", redis_url="", replay=None, speed=1.0, ports=ports,
             venue_address=Address("127.0.0.1", ports.venue), embedded=frozenset(),
         )  # fmt: skip
+        self.config = msgspec.structs.replace(self.config, **(settings or {}))
         if tls is not None:
             self.config = msgspec.structs.replace(
                 self.config, fix_tls_cert=tls.cert, fix_tls_key=tls.key, fix_tls_ca=tls.ca
@@ -118,7 +121,7 @@ class FixDesk:
         self.roles: dict[str, asyncio.subprocess.Process] = {}
         self._clients: list[tuple[Initiator, asyncio.Task[None]]] = []
 
-    async def __aenter__(self) -> FixDesk:
+    async def __aenter__(self) -> Self:
         self.folder.mkdir(exist_ok=True)
         credentials = [
             {

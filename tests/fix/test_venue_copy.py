@@ -1,0 +1,148 @@
+"""The venue's drop copy on a desk of real processes: the shard, the roles `fix`, `fix-door`, `venue` (the simulator)
+and `venue-copy`. Normal trading is no break, whoever is killed; each fault on the copy is exactly one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from core import commands, events
+from core.events import Event
+from core.records import AccountState, BreakKind, EventKind, ExecType
+from fix.simulator.words import Fault
+from fix.store import Store
+from fix.venue_copy import _State
+from shared_mem.log import LogReader, Reader
+from tests.fix.desk import Client, FixDesk
+from tests.fix.peers import until
+from tests.stack import free_port_base
+
+COPY_FOLDER = "copy-TRADEWIND-DC-SIMULATOR"
+
+
+class CopiedDesk(FixDesk):
+    """The desk with the simulator as its venue, and its drop copy taken."""
+
+    def __init__(self, folder: Path, settings: Mapping[str, Any]) -> None:
+        super().__init__(folder, free_port_base(), settings=settings)
+        self.sent = 0
+
+    async def start_venue(self) -> None:
+        await asyncio.gather(self.start("venue"), self.start("venue_copy"))
+
+    def events(self, kind: EventKind) -> list[Event]:
+        """All of this kind that the log has."""
+        reader = LogReader(self.config.log_dir, self.config.run_dir, Reader.AUDIT)
+        found: list[Event] = []
+        while records := reader.read():
+            found += [events.decode(r.seq, r.time_ns, r.payload) for r in records if r.kind == kind]
+        reader.close()
+        return found
+
+    def breaks(self) -> list[Event]:
+        return self.events(EventKind.BREAK)
+
+    def trades(self) -> int:
+        return sum(event.exec_type == ExecType.TRADE for event in self.events(EventKind.ORDER))
+
+    async def buy(self, client: Client, orders: int) -> None:
+        """So many orders of one share each, at the ask; the market moves between them."""
+        for _ in range(orders):
+            self.sent += 1
+            client.order(f"B{self.sent}", OrderQty="1")
+            if self.sent % 20 == 0:
+                self.market.quote("AAPL", "149.90", "150.00")
+                await asyncio.sleep(0.01)
+
+    def set_active(self, account: int) -> None:
+        state = commands.set_account_state(request_id=1, account=account, state=AccountState.ACTIVE)
+        self.market._ask(self.market._admin, state)
+
+    async def is_copying(self) -> None:
+        """The copy's session has logged on, so that what happens from now on is reconciled."""
+        store = self.config.data_dir / "fix" / COPY_FOLDER
+        await until(lambda: any(path.stat().st_size > 200 for path in store.glob("*.fix")), 60)
+
+
+async def test_normal_trading_is_no_break_whoever_is_killed(tmp_path: Path) -> None:
+    async with CopiedDesk(tmp_path / "desk", {"drop_copy_grace_ms": 60_000}) as desk:
+        client = desk.client()
+        await client.logged_on()
+        await desk.is_copying()
+        for victims in (("venue_copy",), ("venue", "fix"), ("venue", "venue_copy"), ()):
+            await desk.buy(client, 75)
+            for victim in victims:
+                await desk.kill(victim)
+            await asyncio.gather(*(desk.start(victim) for victim in victims))
+        await until(lambda: desk.trades() == 300, 120)
+        assert await is_reconciled(desk), "each execution was told by both sides"
+        assert desk.breaks() == []
+        account = desk.market.view.account(1)
+        assert account is not None
+        assert account.state == AccountState.ACTIVE
+
+
+async def is_reconciled(desk: CopiedDesk) -> bool:
+    """Whether nothing waits for its like once everything was told: what the role leaves at its end says so."""
+    for _ in range(20):
+        await asyncio.sleep(0.5)
+        await desk.terminate("venue_copy")
+        store = Store(desk.config.data_dir / "fix" / COPY_FOLDER)
+        state = msgspec.msgpack.decode(store.state, type=_State)
+        store.close()
+        logged, copied, _closed, told = msgspec.msgpack.decode(state.reconciler)
+        await desk.start("venue_copy")
+        if told and not logged and not copied:
+            return True
+    return False
+
+
+# What each fault of the simulator's copy is to us.
+MEANING = {
+    Fault.MISSING: BreakKind.MISSING_AT_VENUE,
+    Fault.INVENTED: BreakKind.MISSING_HERE,
+    Fault.STRANGER: BreakKind.UNKNOWN_ORDER,
+    Fault.ORDER: BreakKind.ORDER,
+    Fault.SIDE: BreakKind.SIDE,
+    Fault.SYMBOL: BreakKind.SYMBOL,
+    Fault.QUANTITY: BreakKind.QUANTITY,
+    Fault.PRICE: BreakKind.PRICE,
+}
+
+
+async def test_each_fault_of_the_copy_is_one_break_and_its_account_may_only_reduce(tmp_path: Path) -> None:
+    settings = {"drop_copy_grace_ms": 4_000, "venue_copy_faults": tuple(Fault)}
+    async with CopiedDesk(tmp_path / "desk", settings) as desk:
+        client = desk.client()
+        await client.logged_on()
+        await desk.is_copying()
+        reduced = 0
+        async with asyncio.timeout(120):
+            while len(desk.breaks()) < len(Fault):
+                account = desk.market.view.account(1)
+                assert account is not None
+                if account.state != AccountState.ACTIVE:
+                    assert account.state == AccountState.REDUCING
+                    reduced += 1
+                    desk.set_active(1)
+                if desk.trades() <= 5 * len(Fault):
+                    await desk.buy(client, 1)
+                await asyncio.sleep(0.05)
+        await desk.kill("venue_copy")  # what was raised stands in the log, and is not raised again
+        await desk.start("venue_copy")
+        await asyncio.sleep(5)
+        found = desk.breaks()
+        assert sorted(event.break_kind for event in found) == sorted(MEANING.values())
+        assert {event.break_kind for event in found if event.account == 0} == {BreakKind.UNKNOWN_ORDER}
+        assert {event.account for event in found} == {0, 1}
+        assert all(event.state == AccountState.REDUCING for event in found if event.account)
+        assert reduced >= 1
+        by_kind = {event.break_kind: event for event in found}
+        price = by_kind[BreakKind.PRICE]
+        assert price.observed_value - price.limit_value == 10**6  # a cent
+        assert by_kind[BreakKind.MISSING_AT_VENUE].observed_value == 0
+        assert by_kind[BreakKind.MISSING_HERE].limit_value == 0
