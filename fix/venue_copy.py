@@ -28,7 +28,7 @@ from typing import Any, Final
 import msgspec
 
 from core import commands, events, ids
-from core.records import CommandKind, EventKind, ExecType
+from core.records import BreakKind, CommandKind, EventKind, ExecType
 from fix.codec import Message, MissingTag
 from fix.durable import Busy, DurableSession, Outgoing
 from fix.reconciler import Break, Execution, Reconciler
@@ -172,6 +172,8 @@ class VenueCopy:
             elif record.kind == EventKind.BREAK:
                 event = events.decode(record.seq, record.time_ns, record.payload)
                 self._reconciler.raised(event.text, event.order_id)
+                if event.break_kind == BreakKind.ORDER:
+                    self._reconciler.raised(event.text, event.observed_value)  # as the copy has it
             if record.kind in _EVENTS:
                 self._position = record.next_position
         if records:
