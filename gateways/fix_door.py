@@ -45,6 +45,7 @@ from gateways import fix_wire
 from gateways.cancel_on_disconnect import DroppedSessions
 from gateways.fix_rules import FixRules
 from gateways.fix_wire import Refusal
+from gateways.order_events import account_text_of, changed_nothing, is_echo, symbol_of
 from shared_mem.log_reader import Record
 from shared_mem.ring import Ring
 
@@ -275,7 +276,7 @@ class FixDoor:
 
     def _check_account(self, client: Client, message: Message) -> None:
         named = message.get(Tag.Account)
-        if named is not None and named != self._account_text(client.account):
+        if named is not None and named != account_text_of(self._view, client.account):
             text = f"Account (1) {named[:40]!r} is not this session's; leave it out, or send your own"
             raise Refusal(text, OrdRejReason.UNKNOWN_ACCOUNT)
 
@@ -372,28 +373,17 @@ class FixDoor:
             cl_ord_id = None if cancel is None else cancel.cl_ord_id
             orig = event.text or (cancel.orig_cl_ord_id if cancel is not None else fix_wire.NO_ID)
             return fix_wire.cancel_reject(self._shard, event, cl_ord_id, orig)
-        if event.reject_code == Reject.REPORT_UNEXPECTED or self._is_echo(event):
+        if changed_nothing(event) or is_echo(self._view, event):
             return None
-        if event.exec_type != ExecType.REJECTED and event.reject_code != Reject.NONE:
-            return None  # a report that changed nothing
         asked = self._cancel_of(client, event)
-        symbol, account = self._symbol(event.instrument), self._account_text(event.account)
+        symbol = symbol_of(self._view, event.instrument)
+        account = account_text_of(self._view, event.account)
         report = fix_wire.execution_report(self._shard, event, account, symbol, asked)
         if event.ord_status in fix_wire.ENDED:
             ended = [key for key, cancel in client.cancels.items() if cancel.order_id == event.order_id]
             for request_id in ended:
                 del client.cancels[request_id]
         return report
-
-    def _is_echo(self, event: Event) -> bool:
-        """The duplicate of an order by itself: pushed twice because this process was killed in between."""
-        if event.reject_code != Reject.DUPLICATE_CLIENT_ORDER_ID or event.source != Source.FIX_CLIENT:
-            return False
-        original = self._view.order(event.order_id)
-        return original is not None and (original.source, original.request_id) == (
-            Source.FIX_CLIENT,
-            event.request_id,
-        )
 
     def _cancel_of(self, client: Client, event: Event) -> str | None:
         """ClOrdID of the client's cancel that this report answers: its own, or the last one under way."""
@@ -415,16 +405,6 @@ class FixDoor:
                 if cancel.order_id == event.order_id:
                     return client.cancels.pop(request_id)
         return None
-
-    # --- names ------------------------------------------------------------------------------------------
-
-    def _symbol(self, number: int) -> str:
-        instrument = self._view.instrument(number)
-        return fix_wire.NO_ID if instrument is None else instrument.symbol
-
-    def _account_text(self, number: int) -> str:
-        account = self._view.account(number)
-        return fix_wire.NO_ID if account is None else account.text
 
 
 def _check_pace(throttle: Throttle, now_ns: int) -> None:

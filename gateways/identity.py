@@ -20,6 +20,8 @@ from typing import Final
 
 import msgspec
 
+from gateways import drop_copy_keys
+from gateways.drop_copy_keys import DropCopyKey
 from gateways.fix_rules import FixRules
 
 DEMO_ACCOUNT: Final = "TW000001"
@@ -50,6 +52,7 @@ class DemoKey(msgspec.Struct, frozen=True):
 class _File(msgspec.Struct):
     credentials: list[Credential]
     demo: DemoKey | None = None
+    drop_copy: list[DropCopyKey] = []
 
 
 def _sha256(secret: str) -> str:
@@ -59,9 +62,15 @@ def _sha256(secret: str) -> str:
 class Credentials:
     """The keys of one `credentials.json`. `authenticate` takes constant time in the secret."""
 
-    def __init__(self, credentials: list[Credential], demo: DemoKey | None = None) -> None:
+    def __init__(
+        self,
+        credentials: list[Credential],
+        demo: DemoKey | None = None,
+        drop_copies: list[DropCopyKey] | None = None,
+    ) -> None:
         self._by_key_id = {credential.key_id: credential for credential in credentials}
         self.demo = demo
+        self.drop_copies = drop_copies or []
 
     @classmethod
     def load(cls, path: Path) -> Credentials:
@@ -77,13 +86,14 @@ class Credentials:
             raise IdentityError(f"credentials {path} have mode {mode:o}; others could read them: chmod 600")
         try:
             content = msgspec.json.decode(raw, type=_File)
-        except msgspec.MsgspecError as error:
+            drop_copy_keys.check(content.drop_copy)
+        except (msgspec.MsgspecError, ValueError) as error:
             raise IdentityError(f"credentials {path} can't be read: {error}") from None
         if len(content.credentials) > CREDENTIALS_MAX:
             raise IdentityError(
                 f"credentials {path} hold {len(content.credentials)}; the most is {CREDENTIALS_MAX}"
             )
-        return cls(content.credentials, content.demo)
+        return cls(content.credentials, content.demo, content.drop_copy)
 
     @classmethod
     def create_demo(cls, path: Path) -> Credentials:
@@ -106,6 +116,12 @@ class Credentials:
         expected = known.secret_sha256 if known is not None else _NO_SUCH_KEY
         matches = hmac.compare_digest(_sha256(secret), expected)
         return known.account if known is not None and matches else None
+
+    def drop_copy(self, key_id: str, secret: str) -> DropCopyKey | None:
+        """The key of the drop-copy door that this is, or None."""
+        known = next((key for key in self.drop_copies if key.key_id == key_id), None)
+        expected = known.secret_sha256 if known is not None else _NO_SUCH_KEY
+        return known if hmac.compare_digest(_sha256(secret), expected) else None
 
     def fix_rules(self, key_id: str) -> FixRules:
         known = self._by_key_id.get(key_id)
