@@ -34,7 +34,7 @@ from fix.durable import Busy, DurableSession, Outgoing
 from fix.reconciler import Break, Execution, Reconciler
 from fix.report_fields import ReportError, amount, order_id_of, plain_text, refusal, transact_time_of
 from fix.tags import BusinessReason, MsgType, Tag
-from shared_mem.log import Record
+from shared_mem.log_reader import Record
 from shared_mem.ring import Ring
 
 log = logging.getLogger(__name__)
@@ -105,12 +105,14 @@ class VenueCopy:
         self._reconciler.restore(state.reconciler)
         self._has_begun = True
         self._position = state.position
+        self._stored = (state.position, state.next_in)
         session.rewind(state.next_in)
         return state.position
 
     def begin_at(self, position: int) -> None:
         """Where the log is when nothing of it is to be read again."""
         self._position = position
+        self._stored = (position, 0)
 
     def begin_anew(self, reason: str) -> None:
         """From now on; what is under way is given up. An operator reads why."""
@@ -233,6 +235,11 @@ class VenueCopy:
         self._stored, self._stored_ns = stands, now_ns
         state = _State(self._reconciler.begin_ns, *stands, session.generation, snapshot)
         session.send([], state=msgspec.msgpack.encode(state))
+
+    @property
+    def restarts_at(self) -> int:
+        """The position in the log from which a restart would read it."""
+        return self._stored[0]
 
     # --- breaks -------------------------------------------------------------------------------------------
 

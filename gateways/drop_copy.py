@@ -34,7 +34,8 @@ from gateways import fix_wire
 from gateways.drop_copy_keys import ALL, DropCopyKey
 from gateways.identity import Credentials
 from gateways.order_events import account_text_of, changed_nothing, is_echo, symbol_of
-from shared_mem.log import CursorInvalid, LogReader, Record
+from shared_mem.log import CursorInvalid
+from shared_mem.log_reader import LogReader, Record
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +46,7 @@ CURSOR_LAG_RECORDS_MAX: Final = 4096
 # A client that takes nothing for so long while there is more for it is cut off: its machine may be gone, and nobody
 # looks at what it has not read.
 SLOW_NS: Final = 30_000_000_000
+_NOWHERE: Final = 2**63 - 1
 
 
 class _Stream:
@@ -54,6 +56,7 @@ class _Stream:
         self.key = key
         self.session = session
         self.reader = reader
+        self.stored = reader.position
         self.passed = 0  # records since the cursor was stored
         self.stuck_since_ns = 0  # 0: it is not
 
@@ -115,6 +118,11 @@ class DropCopyDoor:
         text = f"MsgType (35) {message.type!r} is not taken: this session only listens"
         return [fix_wire.business_reject(message, BusinessReason.UNSUPPORTED_MESSAGE_TYPE, text)]
 
+    @property
+    def restarts_at(self) -> int:
+        """The lowest position in the log from which a restart would read it; with no key, above any there is."""
+        return min((stream.stored for stream in self._streams.values()), default=_NOWHERE)
+
     def close(self) -> None:
         for stream in self._streams.values():
             stream.reader.close()
@@ -145,7 +153,8 @@ class DropCopyDoor:
         stream.passed += len(records)
         if messages or stream.passed >= CURSOR_LAG_RECORDS_MAX:
             stream.passed = 0
-            stream.session.send(messages, state=_cursor_bytes(stream.reader.position))
+            stream.stored = stream.reader.position
+            stream.session.send(messages, state=_cursor_bytes(stream.stored))
         return True
 
     def _cut_off_if_stuck(self, stream: _Stream) -> None:

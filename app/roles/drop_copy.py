@@ -17,10 +17,14 @@ from fix.tls import TlsFiles, listening
 from gateways.drop_copy import DropCopyDoor
 from gateways.identity import Credentials
 from services.serving import run_until_terminated
-from shared_mem.log import Gate, LogReader, Reader
+from shared_mem.cursors import Cursor, CursorFile
+from shared_mem.log import Gate, Reader
+from shared_mem.log_reader import LogReader
 from shared_mem.segment import SegmentMissing
 
 COMP_ID: Final = "TRADEWIND"
+# Tells the log's retention from where a restart reads it.
+CURSOR: Final = "drop-copy"
 # How often sessions are looked at that had no room, or were away.
 ROOM_S: Final = 0.05
 LOOK_S: Final = 0.02  # how often it looks for a shard that is starting too
@@ -46,7 +50,8 @@ async def _serve(config: Config, ready: Callable[[], None]) -> None:
     tls = None
     if config.fix_tls_cert is not None:
         tls = listening(TlsFiles(config.fix_tls_cert, config.fix_tls_key, config.fix_tls_ca))
-    tasks = [asyncio.create_task(acceptor.run()), asyncio.create_task(_follow(door, open_log(0)))]
+    following = _follow(door, open_log(0), CursorFile(config.cursors_dir, CURSOR))
+    tasks = [asyncio.create_task(acceptor.run()), asyncio.create_task(following)]
     try:
         await acceptor.listen(config.host, config.ports.drop_copy, tls)
         ready()
@@ -61,7 +66,7 @@ async def _serve(config: Config, ready: Callable[[], None]) -> None:
         door.close()
 
 
-async def _follow(door: DropCopyDoor, bell: LogReader) -> None:
+async def _follow(door: DropCopyDoor, bell: LogReader, cursor: CursorFile) -> None:
     """Copies what the log has, and sleeps on its bell; `bell` only listens."""
     rung = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -72,6 +77,8 @@ async def _follow(door: DropCopyDoor, bell: LogReader) -> None:
                 await asyncio.sleep(0)
                 continue
             rung.clear()
+            bell.position = bell.end_position()
+            cursor.save(Cursor(min(door.restarts_at, bell.position)))
             bell.park()
             if not door.pump():  # whatever came between the last read and the flag
                 await _rung_or_a_moment(rung)

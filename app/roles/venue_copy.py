@@ -22,7 +22,9 @@ from fix.venue import Venue, line_to, session_config, venue_of_file
 from fix.venue_copy import VenueCopy
 from services.serving import run_until_terminated
 from shared_mem.bell import Bell
-from shared_mem.log import CursorInvalid, Gate, LogReader, Reader, Tail
+from shared_mem.cursors import Cursor, CursorFile
+from shared_mem.log import CursorInvalid, Gate, Reader, Tail
+from shared_mem.log_reader import LogReader
 from shared_mem.ring import Ring
 from shared_mem.segment import SegmentMissing
 
@@ -30,6 +32,8 @@ _log = logging.getLogger("tradewind.venue-copy")
 
 # The drop copy of this stack's simulator (fix/simulator/copies.py).
 SIMULATOR_COPY: Final = Venue(profile="simulator", sender="TRADEWIND-DC", target="SIMULATOR")
+# Tells the log's retention from where a restart reads it.
+CURSOR: Final = "venue-copy"
 TICK_S: Final = 0.05
 LOOK_S: Final = 0.02  # how often it looks for a shard that is starting too
 _NS_PER_MS: Final = 1_000_000
@@ -52,6 +56,7 @@ async def _serve(config: Config, ready: Callable[[], None]) -> None:
     venue = source_of(config)
     if venue is None:
         _log.warning("no drop copy of this venue is taken; name one with TRADEWIND_DROP_COPY_FILE")
+        (config.cursors_dir / CURSOR).unlink(missing_ok=True)  # or it would hold the log for ever
         ready()
         await asyncio.Event().wait()
         return
@@ -70,7 +75,7 @@ async def _serve(config: Config, ready: Callable[[], None]) -> None:
     reader = _reader(config, copy, copy.attach(initiator.session), gate)
     await _catch_up(copy, reader, breaks)
     follower = LogFollower(reader, copy.take, initiator.end_with, copy.may_read)
-    ticking = _tick(copy, initiator, follower, reader)
+    ticking = _tick(copy, initiator, follower, reader, CursorFile(config.cursors_dir, CURSOR))
     tasks = [asyncio.create_task(initiator.run()), asyncio.create_task(ticking)]
     follower.start()
     ready()
@@ -123,11 +128,14 @@ async def _catch_up(copy: VenueCopy, reader: LogReader, breaks: Ring) -> None:
         await asyncio.sleep(0)
 
 
-async def _tick(copy: VenueCopy, initiator: Initiator, follower: LogFollower, reader: LogReader) -> None:
+async def _tick(
+    copy: VenueCopy, initiator: Initiator, follower: LogFollower, reader: LogReader, cursor: CursorFile
+) -> None:
     while True:
         await asyncio.sleep(TICK_S)
         copy.tick(initiator.session, reader.position >= reader.end_position())
         follower.resume()
+        cursor.save(Cursor(copy.restarts_at))
 
 
 def _symbol(view: StateView, number: int) -> str:

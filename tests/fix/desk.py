@@ -13,13 +13,16 @@ import pickle
 import shutil
 import ssl
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
 import msgspec
 
 from app.config import Address, Config, Ports, run_dir_of
+from core import events
+from core.events import Event
+from core.records import EventKind
 from fix.acceptor import Acceptor, only
 from fix.codec import Message
 from fix.durable import DurableSession, Outgoing
@@ -28,6 +31,8 @@ from fix.profiles.profile import Host
 from fix.session import Role, SessionConfig
 from fix.tags import MsgType, Tag
 from fix.tls import TlsFiles
+from shared_mem.log import Reader
+from shared_mem.log_reader import LogReader
 from tests.fix.peers import Desk, until
 from tests.gateways.conftest import Market, RunningShard
 
@@ -59,6 +64,9 @@ class Venue:
             orig = message.require(Tag.OrigClOrdID)
             return [self._report(orig, "4", "4", [(Tag.ClOrdID, name), (Tag.OrigClOrdID, orig)])]
         return []
+
+    def has(self, orders: int) -> bool:
+        return len(self.orders) >= orders
 
     def fill(self, name: str, qty: int, price: str) -> None:
         done = self._filled[name] = self._filled.get(name, 0) + qty
@@ -101,9 +109,12 @@ class FixDesk:
         rules: Mapping[str, Mapping[str, object]] | None = None,
         tls: TlsFiles | None = None,
         settings: Mapping[str, Any] | None = None,
+        drop_copy: Sequence[Mapping[str, object]] = (),
     ) -> None:
         """`rules`: the door's rules by key (`gateways/fix_rules.py`). `tls`: the door speaks TLS with these.
-        `settings`: of the stack's Config, besides."""
+        `settings`: of the stack's Config, besides. `drop_copy`: keys of the drop-copy door, whose role the test
+        starts."""
+        self._drop_copy = list(drop_copy)
         ports = Ports(**{name: port_base + i for i, name in enumerate(Ports.__struct_fields__)})
         self.folder = folder
         self.config = Config(
@@ -132,7 +143,9 @@ class FixDesk:
             }
             for key, (secret, account) in SECRETS.items()
         ]
-        self.config.credentials_path.write_text(json.dumps({"credentials": credentials}))
+        self.config.credentials_path.write_text(
+            json.dumps({"credentials": credentials, "drop_copy": self._drop_copy})
+        )
         self.config.credentials_path.chmod(0o600)
         (self.folder / "config").write_bytes(pickle.dumps(self.config))
         self.shard = RunningShard(self.config.log_dir, self.config.run_dir)
@@ -156,6 +169,15 @@ class FixDesk:
         await self.stop_venue()
         self.shard.stop()
         shutil.rmtree(self.config.run_dir, ignore_errors=True)
+
+    def events(self, kind: EventKind) -> list[Event]:
+        """All of this kind that the log has."""
+        reader = LogReader(self.config.log_dir, self.config.run_dir, Reader.AUDIT)
+        found: list[Event] = []
+        while records := reader.read():
+            found += [events.decode(r.seq, r.time_ns, r.payload) for r in records if r.kind == kind]
+        reader.close()
+        return found
 
     async def start(self, role: str) -> None:
         command = (sys.executable, "-m", "tests.fix.role_child", role, str(self.folder / "config"))

@@ -10,13 +10,12 @@ from typing import Any
 
 import msgspec
 
-from core import commands, events
+from core import commands
 from core.events import Event
 from core.records import AccountState, BreakKind, EventKind, ExecType
 from fix.simulator.words import Fault
 from fix.store import Store
 from fix.venue_copy import _State
-from shared_mem.log import LogReader, Reader
 from tests.fix.desk import Client, FixDesk
 from tests.fix.peers import until
 from tests.stack import free_port_base
@@ -33,15 +32,6 @@ class CopiedDesk(FixDesk):
 
     async def start_venue(self) -> None:
         await asyncio.gather(self.start("venue"), self.start("venue_copy"))
-
-    def events(self, kind: EventKind) -> list[Event]:
-        """All of this kind that the log has."""
-        reader = LogReader(self.config.log_dir, self.config.run_dir, Reader.AUDIT)
-        found: list[Event] = []
-        while records := reader.read():
-            found += [events.decode(r.seq, r.time_ns, r.payload) for r in records if r.kind == kind]
-        reader.close()
-        return found
 
     def breaks(self) -> list[Event]:
         return self.events(EventKind.BREAK)
