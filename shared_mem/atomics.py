@@ -159,13 +159,11 @@ def prefetch(typing_context: Any, address: Any) -> Any:
 
 @intrinsic
 def cycles(typing_context: Any) -> Any:
-    """The time stamp counter: rdtsc, or CNTVCT_EL0 on aarch64. Its rate is the machine's own.
-
-    Not `readcyclecounter` on aarch64: that reads PMCCNTR_EL0, which user space may not."""
+    """The time stamp counter: rdtsc, or CNTVCT_EL0 on aarch64. Its rate is the machine's own."""
 
     def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        name = "llvm.readsteadycounter" if ARM else "llvm.readcyclecounter"
-        return builder.call(builder.module.declare_intrinsic(name, (), ir.FunctionType(_I64, [])), [])
+        function = builder.module.declare_intrinsic("llvm.readcyclecounter", (), ir.FunctionType(_I64, []))
+        return builder.call(function, [])
 
     return types.int64(), emit
 

@@ -112,7 +112,7 @@ class LogDesk:
         raw = np.frombuffer(payload, np.uint8)
         behind = self.position - self.tail.synced
         address = raw.ctypes.data if len(raw) else 0
-        time_ns = (self.time_ns or 10**18) + self.seq
+        time_ns = (self.time_ns or 10**18) + self.seq % 10**12
         taken = log.put_record(target, kind, self.seq, time_ns, self.tail.epoch, behind, address, len(raw))
         self.position += int(taken)
         self.seq += 1

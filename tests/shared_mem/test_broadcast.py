@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from shared_mem import broadcast
 from shared_mem.broadcast import Broadcast, BroadcastReader
 from shared_mem.segment import SegmentMissing
 from tests.shared_mem.desk import Child
@@ -131,3 +132,58 @@ def test_no_record_is_torn_at_full_speed(run_dir: Path) -> None:
         taken, missed, torn = reading.result()
     assert torn == 0
     assert taken + missed == count
+
+
+def test_a_ring_whose_numbers_are_nearly_used_up_is_begun_anew_by_its_owner(run_dir: Path) -> None:
+    producer = Broadcast.create(run_dir / "b", SLOT, 16)
+    producer._segment.view[broadcast.NEXT : broadcast.NEXT + 8] = (broadcast.SEQUENCE_RENEW - 1).to_bytes(
+        8, "little"
+    )
+    reader = BroadcastReader(run_dir / "b")
+    assert Broadcast.create(run_dir / "b", SLOT, 16).publish(numbered(1)) == broadcast.SEQUENCE_RENEW - 1
+    assert number_in(reader.pop()) == 1
+    assert Broadcast.create(run_dir / "b", SLOT, 16).publish(numbered(2)) == 0
+    assert number_in(BroadcastReader(run_dir / "b", "oldest").pop()) == 2
+
+
+def _publish_on(path: Path) -> None:
+    producer = Broadcast.create(path, SLOT, 16)
+    number = int(broadcast.next_sequence(producer.address))
+    while True:
+        assert producer.publish(numbered(number)) == number
+        number += 1
+
+
+def test_a_producer_killed_anywhere_leaves_whole_records_and_its_successor_goes_on(run_dir: Path) -> None:
+    Broadcast.create(run_dir / "b", SLOT, 16)
+    reader = BroadcastReader(run_dir / "b")
+    taken = 0
+    for _ in range(12):
+        child = Child(_publish_on, run_dir / "b")
+        goal = reader.sequence + 3000
+        while reader.sequence < goal:
+            record = reader.pop()
+            if record is not None:
+                assert number_in(record) == reader.sequence - 1
+                taken += 1
+        child.kill()
+    while (record := reader.pop()) is not None:
+        assert number_in(record) == reader.sequence - 1
+        taken += 1
+    assert taken + reader.missed == reader.sequence
+    assert reader.sequence == int(broadcast.next_sequence(reader.address))
+
+
+def _read_on(path: Path) -> None:
+    reader = BroadcastReader(path, "oldest")
+    while True:
+        reader.pop()
+
+
+def test_a_reader_killed_anywhere_is_not_noticed(run_dir: Path) -> None:
+    producer = Broadcast.create(run_dir / "b", SLOT, 16)
+    child = Child(_read_on, run_dir / "b")
+    for n in range(2000):
+        assert producer.publish(numbered(n)) == n
+    child.kill()
+    assert producer.publish(numbered(2000)) == 2000

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from shared_mem import log
 from shared_mem.bell import sleep_on
-from shared_mem.log import RECORD_BYTES_MAX, CursorInvalid, Gate, LogCorrupt, LogError
+from shared_mem.log import RECORD_BYTES_MAX, CursorInvalid, Gate, LogCorrupt, LogError, LogExhausted
 from shared_mem.log_reader import LogReader
 from shared_mem.log_writer import LogWriter
 from shared_mem.segment import SegmentMissing
@@ -269,3 +269,32 @@ def test_rubbish_under_a_reader_is_corruption_and_not_an_endless_loop(a_log: Log
     flip(a_log.file(0), log.R_LENGTH + 1, 7)
     with pytest.raises(LogCorrupt, match="no good record at position 0"):
         a_log.reader().read()
+
+
+def test_a_log_whose_numbers_are_nearly_used_up_is_not_opened(a_log: LogDesk) -> None:
+    """A running log can't come to their end: what is left must last for an epoch."""
+    a_log.seq = log.NUMBERS_END - 2
+    a_log.write(b"the last but two")
+    assert a_log.reader().read()[-1].seq == log.NUMBERS_END - 1
+    a_log.flush()
+    assert a_log.recovered_end() == (a_log.position, log.NUMBERS_END)
+    a_log.open()
+    a_log.write(b"the last of an old epoch")
+    with pytest.raises(LogExhausted, match=f"ends at seq {log.NUMBERS_END + 1}, .*begin a new log"):
+        a_log.open()
+
+
+def test_records_up_to_the_very_last_number_are_read_and_checked(a_log: LogDesk) -> None:
+    a_log.seq = 2**63 - 2
+    a_log.write(b"last")
+    records = everything(a_log.reader())
+    assert [(r.seq, r.payload) for r in records] == [(2**63 - 2, b"last"), (2**63 - 1, b"last")]
+
+
+def test_a_reader_is_woken_for_what_a_killed_writer_published_and_did_not_ring_for(a_log: LogDesk) -> None:
+    reader = a_log.reader(who=log.Reader.GATEWAY)
+    reader.park()
+    a_log.write(b"published, not rung for")
+    assert not sleep_on(reader.fileno(), 0)
+    LogWriter.open(a_log.log_dir, a_log.run_dir, 0, segment_bytes=SEGMENT_BYTES).close()
+    assert sleep_on(reader.fileno(), 0)

@@ -112,6 +112,36 @@ def test_names_differ_from_those_of_an_earlier_ring(run_dir: Path) -> None:
     assert ring.front_name(first.address) != ring.front_name(second.address)
 
 
+def begin_at(path: Path, number: int) -> Ring:
+    """A ring that has seen `number` records."""
+    consumer = Ring.create(path, SLOT, 8)
+    for offset in (ring.TAIL, ring.HEAD):
+        consumer._segment.view[offset : offset + 8] = number.to_bytes(8, "little", signed=True)
+    return consumer
+
+
+@pytest.mark.parametrize("number", [2**40 - 2, 2**63 - 3], ids=["names come round", "numbers come round"])
+def test_a_ring_goes_on_past_every_power_of_two(run_dir: Path, number: int) -> None:
+    consumer, producer = begin_at(run_dir / "r", number), Ring.attach(run_dir / "r")
+    for n in range(6):
+        assert producer.try_push(numbered(n))
+    assert len(consumer) == 6
+    names = set()
+    for n in range(6):
+        name = int(ring.front_name(consumer.address))
+        names.add(name)
+        assert number_in(consumer.pop() or b"") == n
+        ring.skip_through(consumer.address, name)
+        assert len(consumer) == 5 - n, "what was given back is not skipped again"
+    assert len(names) == 6
+    for n in range(8):
+        assert producer.try_push(numbered(n))
+    assert producer.try_push(numbered(8)) is False
+    for _ in range(3):
+        ring.skip_through(consumer.address, int(ring.front_name(consumer.address)))
+    assert number_in(consumer.pop() or b"") == 3
+
+
 def _produce(path: Path) -> None:
     producer = Ring.attach(path)
     number = pushed_so_far(path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mmap
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from shared_mem.broadcast import Broadcast
 from shared_mem.ring import Ring
 from shared_mem.segment import LayoutMismatch, NoRoom, Segment, SegmentMissing, _touch
-from tests.shared_mem.desk import small_disk
+from tests.shared_mem.desk import Child, small_disk
 
 
 def test_what_an_owner_left_is_kept(run_dir: Path) -> None:
@@ -113,3 +114,41 @@ def test_memory_that_is_too_small_is_an_error_and_no_sigbus(tmp_path: Path) -> N
         segment = Segment.create(folder / "s", PAGES * mmap.PAGESIZE, "big", 1)
         with pytest.raises(NoRoom, match=f"/s: {segment.size} bytes of memory can't be had .*; make room in"):
             segment.prefault()
+
+
+def _die_before_it_has_its_name(path: Path) -> None:
+    os.rename = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+    Segment.create(path, 4096, "never", 1)
+
+
+def test_a_maker_killed_before_the_name_leaves_nothing_that_can_be_opened_or_stays(run_dir: Path) -> None:
+    Child(_die_before_it_has_its_name, run_dir / "s").join()
+    Child(_die_before_it_has_its_name, run_dir / "s2").join()
+    assert len(list(run_dir.iterdir())) == 2
+    with pytest.raises(SegmentMissing):
+        Segment.attach(run_dir / "s", "never", 1)
+    living = run_dir / f".s.{os.getppid()}"
+    living.touch()
+    assert Segment.create(run_dir / "s", 4096, "now", 1).size == 4096
+    left = sorted(path.name.split(".")[1] for path in run_dir.iterdir() if path.name.startswith("."))
+    assert left == ["s", "s2"], "only what a dead maker of this very name left is removed"
+    assert living.exists()
+
+
+def _hold(path: Path) -> None:
+    segment = Segment.create(path, 4096, "held", 1)
+    segment.view[100] = 1
+    (path.parent / "made").touch()
+    signal.pause()
+
+
+def test_what_a_killed_owner_wrote_is_there_for_who_has_it_mapped_and_for_the_next(run_dir: Path) -> None:
+    child = Child(_hold, run_dir / "s")
+    while not (run_dir / "made").exists():
+        pass
+    reader = Segment.attach(run_dir / "s", "held", 1, writable=False)
+    child.kill()
+    assert reader.view[100] == 1
+    again = Segment.create(run_dir / "s", 4096, "held", 1)
+    again.view[101] = 2
+    assert reader.view[101] == 2
