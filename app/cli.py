@@ -120,9 +120,10 @@ def _run(words: argparse.Namespace) -> int:
 
 
 def _log(words: argparse.Namespace) -> int:
-    from app import log_tool
+    from app import log_stat, log_tool
 
-    return log_tool.ACTIONS[words.action](_config(words), words)
+    actions = {"cat": log_tool.cat, "verify": log_stat.verify, "stat": log_stat.stat}
+    return actions[words.action](_config(words), words)
 
 
 def _bench(words: argparse.Namespace) -> int:
@@ -179,13 +180,16 @@ def _run_words(parser: argparse.ArgumentParser) -> None:
 def _log_words(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("action", choices=("cat", "verify", "stat"))
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
-    parser.add_argument("--account", type=int, metavar="N", help="cat: only this account's number")
+    parser.add_argument("--account", metavar="NAME", help="cat: only this account, by its name or its number")
+    parser.add_argument("--order", metavar="N", help="cat: only this order id")
     parser.add_argument(
-        "--kind", metavar="WORD", help="cat: only records of this kind: order, cash, break, …"
+        "--kind",
+        metavar="WORDS",
+        help="cat: only records of these kinds: order,cash,break (a wrong one lists all)",
     )
-    parser.add_argument("--order", type=int, metavar="N", help="cat: only this order id")
     parser.add_argument("--since", metavar="TIME", help="cat: from this UTC time on, as 2026-11-24T09:30")
     parser.add_argument("--until", metavar="TIME", help="cat: before this UTC time")
+    parser.add_argument("-f", "--follow", action="store_true", help="cat: go on with what comes")
 
 
 def _bench_words(parser: argparse.ArgumentParser) -> None:

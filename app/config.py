@@ -44,6 +44,11 @@ SHM_DIR: Final = Path("/dev/shm")
 # The simulator answers on the loopback only, whatever address the doors listen on.
 VENUE_HOST: Final = "127.0.0.1"
 
+# As in shared_mem/idle.py, which a command that does not trade need not load; a test holds them equal.
+IDLE_STRATEGIES: Final = ("spin", "pause", "yield", "park")
+# A hundred years: what is to be kept for good is copied away.
+KEEP_HOURS_MAX: Final = 876_000
+
 Gate = Literal["written", "synced"]
 # Whom orders meet in the simulator besides each other: what is replayed, or a flow invented by a seed.
 VenueMarket = Literal["replay", "flow"]
@@ -107,6 +112,10 @@ class Config(msgspec.Struct, frozen=True):
     drop_copy_file: Path | None = None
     """The session on which another venue than the simulator has its drop copy, written as a venue file is."""
     drop_copy_grace_ms: int = DROP_COPY_GRACE_MS
+    idle: str = "park"
+    """What the shard's loop does with nothing to do, by name (`shared_mem/idle.py`)."""
+    log_keep_hours: int = 168
+    """Segments of the log younger than this stay, whoever has read them (`shared_mem/retention.py`)."""
     fix_tls_cert: Path | None = None
     fix_tls_key: Path | None = None
     fix_tls_ca: Path | None = None
@@ -228,6 +237,21 @@ def _grace_ms(text: str) -> int:
     return number
 
 
+def _idle(text: str) -> str:
+    if text not in IDLE_STRATEGIES:
+        raise ValueError(
+            "give spin or pause (each takes a core for itself), yield, or park (sleeps until there is work)"
+        )
+    return text
+
+
+def _keep_hours(text: str) -> int:
+    hours = _whole(text)
+    if not 1 <= hours <= KEEP_HOURS_MAX:
+        raise ValueError(f"give a number of hours from 1 to {KEEP_HOURS_MAX}")
+    return hours
+
+
 def _speed(text: str) -> float:
     if text == "max":
         return math.inf
@@ -281,6 +305,14 @@ OPTIONS: Final = (
     Option("speed", _speed, "1", "N", "multiple of recorded time at which the replay runs, or max"),
     Option(
         "gate", _gate, "written", "GATE", "how far the log must be before effects leave: written or synced"
+    ),
+    Option("idle", _idle, "park", "NAME", "the shard with nothing to do: spin, pause, yield or park"),
+    Option(
+        "log_keep_hours",
+        _keep_hours,
+        "168",
+        "HOURS",
+        "age below which the log's files stay, though snapshot and readers are past them",
     ),
     Option("shard", _shard, "0", "N", "number of this stack's shard"),
     Option("postgres_url", _url("postgresql", "postgres"), None, "URL", "use this PostgreSQL; starts none"),

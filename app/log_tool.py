@@ -1,4 +1,4 @@
-"""`tradewind log cat | verify | stat`: the log for people, read from its files and, when it is there, its tail.
+"""`tradewind log cat`: the log for people, read from its files and, when it is there, its tail.
 
 Always holds: reading changes nothing, and works while the stack runs and after it has died. Only numbers that stand
 in the records are shown; names (account numbers, symbols) come from the log's own events.
@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any, Final
 
 from app.config import Config
 from app.faults import StackError
+from app.log_filter import KINDS, Filter, LogWordError
 from core import commands, events, units
 from core.records import (
     BreakKind,
@@ -29,12 +29,12 @@ from core.records import (
     Source,
     TimeInForce,
 )
-from shared_mem.log import SEGMENT_BYTES, LogError, Reader
-from shared_mem.log_reader import LogReader, Record, parse_records
+from shared_mem.bell import sleep_on
+from shared_mem.log import SEGMENT_BYTES, LogError, Reader, Tail, segment_numbers, segment_path
+from shared_mem.log_reader import LogReader, Record, first_kept, parse_records
 from shared_mem.log_recovery import find_end
 from shared_mem.segment import SegmentError
 
-_KINDS: Final = {int(k): k.name.lower() for k in (*CommandKind, *EventKind)}
 _WORDS: Final = {
     name: {int(code): code.name.lower() for code in codes}
     for name, codes in {
@@ -58,32 +58,64 @@ _QUIET: Final = (
     "request_id",
     "quote_time_ns",
 )
+# Several may follow with one bell, and one of them take the byte that was meant for all.
+FOLLOW_POLL_S: Final = 0.25
+
 _UNITS: Final = {"e8": units.price_text, "e6": units.cash_text}
 
 
-def records(config: Config) -> Iterator[Record]:
-    """All records of a stack's log, oldest first. Raises StackError when there is none."""
-    if not list(config.log_dir.glob("*.log")):
+def records(config: Config, *, follow: bool = False) -> Iterator[Record]:
+    """All records of a stack's log that are kept, oldest first; then, if asked to, those that come. Raises StackError
+    where there is none, or where it is damaged."""
+    if not segment_numbers(config.log_dir):
         raise StackError(f"no log in {config.log_dir}; start a stack, or give --data-dir")
     try:
-        reader = LogReader(config.log_dir, config.run_dir, Reader.AUDIT)
+        yield from _records(config, follow)
+    except LogError as error:
+        raise StackError(str(error)) from None
+
+
+def _records(config: Config, follow: bool) -> Iterator[Record]:
+    try:
+        tail = Tail.attach(config.run_dir)
     except SegmentError:
+        if follow:
+            raise StackError(
+                f"nothing writes the log in {config.log_dir} now; leave --follow out, or start it"
+            ) from None
         yield from _records_of_files(config.log_dir)
         return
+    begin = first_kept(config.log_dir, tail.segment_bytes).position
+    reader = LogReader(config.log_dir, config.run_dir, Reader.AUDIT, begin)
     try:
-        while found := reader.read(4096):
-            yield from found
+        while True:
+            if found := reader.read(4096):
+                yield from found
+                continue
+            if not follow:
+                return
+            sys.stdout.flush()
+            reader.park()
+            if reader.end_position() == reader.position:
+                sleep_on(reader.fileno(), FOLLOW_POLL_S)
+            reader.wake()
     finally:
         reader.close()
 
 
+def segment_bytes_of(log_dir: Path) -> int:
+    """Of a log whose tail is gone: its files are reserved in full."""
+    return segment_path(log_dir, segment_numbers(log_dir)[0]).stat().st_size or SEGMENT_BYTES
+
+
 def _records_of_files(log_dir: Path) -> Iterator[Record]:
     """For when no tail is in memory: after a reboot, or a copy of the folder."""
-    end, _, _ = find_end(log_dir, SEGMENT_BYTES, repair=False)
-    for path in sorted(log_dir.glob("*.log")):
-        start = int(path.stem) * SEGMENT_BYTES
-        raw = path.read_bytes()[: max(end - start, 0)]
-        found, _ = parse_records(raw, start, SEGMENT_BYTES, sys.maxsize)
+    size = segment_bytes_of(log_dir)
+    end, _, _ = find_end(log_dir, size, repair=False)
+    for number in segment_numbers(log_dir):
+        start = number * size
+        raw = segment_path(log_dir, number).read_bytes()[: max(end - start, 0)]
+        found, _ = parse_records(raw, start, size, sys.maxsize)
         yield from found
 
 
@@ -93,7 +125,7 @@ def fields(record: Record) -> dict[str, Any]:
         "seq": record.seq,
         "time": datetime.fromtimestamp(record.time_ns / 1e9, UTC).strftime("%Y-%m-%dT%H:%M:%S.%f"),
         "epoch": record.epoch,
-        "kind": _KINDS.get(record.kind, str(record.kind)),
+        "kind": KINDS.get(record.kind, str(record.kind)),
         "position": record.position,
     }
     if record.kind in set(EventKind):
@@ -106,6 +138,8 @@ def fields(record: Record) -> dict[str, Any]:
             values["reject"] = events.reject_message(
                 event.reject_code, event.limit_value, event.observed_value
             )
+    elif record.kind not in set(CommandKind):
+        values = {"raw": record.payload.hex()}  # of a kind that this program does not know
     else:
         values = commands.decode(record.payload)
         values.pop("kind")
@@ -125,84 +159,24 @@ def fields(record: Record) -> dict[str, Any]:
     return shown
 
 
-def _wanted(shown: dict[str, Any], words: argparse.Namespace) -> bool:
-    if words.account is not None and shown.get("account") != words.account:
-        return False
-    if words.kind is not None and shown["kind"] != words.kind:
-        return False
-    if words.order is not None and shown.get("order_id") != words.order:
-        return False
-    return not (
-        (words.since and shown["time"] < words.since) or (words.until and shown["time"] >= words.until)
-    )
-
-
 def cat(config: Config, words: argparse.Namespace) -> int:
-    """Print the records that the filters let through."""
-    for record in records(config):
+    """Print the records that the filters let through. Raises LogWordError for a word that can't be meant."""
+    wanted = Filter(words)
+    for record in records(config, follow=words.follow):
+        if wanted.is_over(record):
+            break
+        if not wanted.heads(record):
+            continue
         shown = fields(record)
-        if not _wanted(shown, words):
+        if not wanted.fields(shown):
             continue
         if words.json:
             print(json.dumps(shown))
         else:
             head = f"{shown.pop('seq'):>9} {shown.pop('time')} {shown.pop('kind'):<14}"
             print(head, " ".join(f"{name}={value}" for name, value in shown.items() if name not in _QUIET))
-    return 0
-
-
-def verify(config: Config, words: argparse.Namespace) -> int:
-    """Checksums, sequence and epochs of every record in the files; where the log ends and why."""
-    numbers = sorted(int(path.stem) for path in config.log_dir.glob("*.log"))
-    if not numbers:
-        raise StackError(f"no log in {config.log_dir}; start a stack, or give --data-dir")
-    try:
-        end, next_seq, epoch = find_end(config.log_dir, SEGMENT_BYTES, repair=False)
-    except LogError as error:
-        result: dict[str, Any] = {"ok": False, "error": str(error)}
-    else:
-        result = {"ok": True, "segments": len(numbers), "end": end, "last_seq": next_seq - 1, "epoch": epoch}
-    if words.json:
-        print(json.dumps(result))
-    elif result["ok"]:
-        print(f"ok: {len(numbers)} segments, {end} bytes, last seq {next_seq - 1}, epoch {epoch}")
-    else:
-        print(f"damaged: {result['error']}", file=sys.stderr)
-    return 0 if result["ok"] else 1
-
-
-def stat(config: Config, words: argparse.Namespace) -> int:
-    """How many records of each kind, how many bytes, from when to when."""
-    counts: Counter[str] = Counter()
-    size: Counter[str] = Counter()
-    first: Record | None = None
-    last: Record | None = None
-    for record in records(config):
-        kind = _KINDS.get(record.kind, str(record.kind))
-        counts[kind] += 1
-        size[kind] += record.next_position - record.position
-        first, last = first or record, record
-    if first is None or last is None:
-        raise StackError(f"the log in {config.log_dir} is empty")
-    times = [datetime.fromtimestamp(r.time_ns / 1e9, UTC).isoformat() for r in (first, last)]
-    if words.json:
-        kinds = {kind: {"records": counts[kind], "bytes": size[kind]} for kind in counts}
-        print(
-            json.dumps(
-                {
-                    "first_seq": first.seq,
-                    "last_seq": last.seq,
-                    "from": times[0],
-                    "to": times[1],
-                    "kinds": kinds,
-                }
-            )
+    if wanted.unknown_account is not None:
+        raise LogWordError(
+            f"--account {wanted.unknown_account!r} was not opened in what is kept of this log; give its number"
         )
-        return 0
-    print(f"seq {first.seq} to {last.seq}, {times[0]} to {times[1]}, {last.next_position} bytes")
-    for kind, count in counts.most_common():
-        print(f"  {kind:<22}{count:>12,} records{size[kind]:>16,} bytes")
     return 0
-
-
-ACTIONS: Final = {"cat": cat, "verify": verify, "stat": stat}

@@ -142,6 +142,11 @@ class FixDoor:
         self._position = min(client.cursor for client in self._clients.values())
         return self._position
 
+    @property
+    def cursor(self) -> int:
+        """Where a restart would go on reading the log: what stands before it is needed no more."""
+        return min((client.cursor for client in self._clients.values()), default=self._position)
+
     def begin_at(self, position: int) -> None:
         """Where the log is when there is no session yet: what happened before concerns no client."""
         self._position = position

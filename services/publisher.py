@@ -90,7 +90,7 @@ class StreamAheadOfLog(RuntimeError):
 
 class Publisher:
     """One shard's publisher. `open_log(position)` opens the log there; `on_serving` is called once it
-    publishes."""
+    publishes. `beginning`: where the log begins that is kept (`shared_mem.log_reader.first_kept`)."""
 
     def __init__(
         self,
@@ -101,6 +101,7 @@ class Publisher:
         names: Names,
         cursor_file: CursorFile,
         on_serving: Callable[[], None],
+        beginning: Callable[[], Cursor] = lambda: BEGINNING,
     ) -> None:
         self._nats_url = nats_url
         self._shard = shard
@@ -108,6 +109,7 @@ class Publisher:
         self._names = names
         self._cursor_file = cursor_file
         self._on_serving = on_serving
+        self._beginning = beginning
         self._backoff = Backoff()
 
     async def run(self) -> None:
@@ -139,7 +141,7 @@ class Publisher:
             with self._opened(start.position, wake) as log:
                 run = _Run(self._shard, self._names, log, pipeline, start)
                 try:
-                    await run.pass_over(start.seq if end.event_seq is None else end.event_seq)
+                    await run.pass_over(max(start.seq, end.event_seq or 0))
                     self._backoff.succeeded()
                     self._on_serving()
                     self._on_serving = _already_said
@@ -150,17 +152,20 @@ class Publisher:
                     self._cursor_file.save(run.done)
 
     def _where_to_start(self, end: jetstream.StreamEnd) -> Cursor:
-        """The stored cursor, unless the stream ends before it: then the log's beginning."""
+        """The stored cursor, unless the stream ends before it: then where the log that is kept begins. Its first event
+        then names one before it that the stream has not, so that a new follower sees that something is missing."""
         cursor = self._cursor_file.load()
+        if cursor == BEGINNING:
+            cursor = self._beginning()
         if end.event_seq is None or end.event_seq >= cursor.seq:
             return cursor
         _log.warning(
-            "stream %s ends with event %d though %d was published: publishing again from the log's beginning",
+            "stream %s ends with event %d though %d was published: publishing again from where the log begins",
             schemas.stream_name(self._shard),
             end.event_seq,
             cursor.seq,
         )
-        return BEGINNING
+        return self._beginning()
 
     @contextmanager
     def _opened(self, position: int, wake: asyncio.Event) -> Iterator[Log]:

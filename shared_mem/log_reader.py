@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from shared_mem.bell import clear_flag, drain, open_fifo, park_flag
+from shared_mem.cursors import BEGINNING, Cursor
 from shared_mem.log import (
     BELL_STRIDE,
     BELLS,
@@ -28,6 +29,7 @@ from shared_mem.log import (
     Reader,
     Tail,
     scan,
+    segment_numbers,
     segment_path,
     store_word,
 )
@@ -70,6 +72,16 @@ def parse_records(raw: bytes, start: int, left: int, most: int) -> tuple[list[Re
     if left - at < RECORD_HEADER_BYTES:
         at = left  # too short for a header: the rest of the segment is zeros
     return records, start + at
+
+
+def first_kept(log_dir: Path, segment_bytes: int) -> Cursor:
+    """Where the log begins that is still there: its beginning, until retention has removed a segment."""
+    numbers = segment_numbers(log_dir)
+    if not numbers or numbers[0] == 0:
+        return BEGINNING
+    with segment_path(log_dir, numbers[0]).open("rb") as file:
+        head = file.read(RECORD_HEADER_BYTES)
+    return Cursor(numbers[0] * segment_bytes, _RECORD.unpack(head)[3] - 1)
 
 
 class LogReader:

@@ -1,17 +1,18 @@
 """Retention: which segment files of the log are still needed, by whom, and removing those that are not.
 
-Always holds: a segment goes only when it ends before every holder's position (the newest snapshot that every place
-has, each durable cursor, each living reader), before what is synced, and when its last byte is older than `keep`.
-They go oldest first, so that what is left has no hole, whenever this is killed.
+Always holds: a segment goes only when it ends before every holder's position (each durable cursor, one of which is
+the newest snapshot's; each living reader), before what is synced, and when its last byte is older than `keep`. As
+long as no snapshot was ever stored, everything stays. They go oldest first, so that what is left has no hole,
+whenever this is killed.
 """
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-from shared_mem.cursors import saved_cursors
+from shared_mem.cursors import BEGINNING, saved_cursors
 from shared_mem.log import (
     BELL_STRIDE,
     BELLS,
@@ -23,6 +24,9 @@ from shared_mem.log import (
     segment_path,
 )
 from shared_mem.segment import is_alive
+
+# The cursor of the newest snapshot that every place has which keeps snapshots.
+SNAPSHOTS_CURSOR: Final = "snapshots"
 
 
 class Holder(NamedTuple):
@@ -52,10 +56,11 @@ def living_readers(tail: Tail) -> dict[Reader, int]:
     return found
 
 
-def holders(tail: Tail, cursors_dir: Path, snapshot_position: int) -> list[Holder]:
+def holders(tail: Tail, cursors_dir: Path) -> list[Holder]:
     """Everyone who holds the log, the one that is furthest behind first."""
-    found = [Holder("snapshot", snapshot_position), Holder("the disk", tail.synced)]
-    found += [Holder(f"cursor {name}", c.position) for name, c in saved_cursors(cursors_dir).items()]
+    cursors = {SNAPSHOTS_CURSOR: BEGINNING, **saved_cursors(cursors_dir)}
+    found = [Holder(f"cursor {name}", cursor.position) for name, cursor in cursors.items()]
+    found.append(Holder("the disk", tail.synced))
     found += [
         Holder(f"reader {reader.name.lower()}", position) for reader, position in living_readers(tail).items()
     ]

@@ -21,6 +21,7 @@ from fix.profiles.profile import Host
 from fix.venue import Venue, line_to, session_config, venue_of_file
 from services.serving import run_until_terminated
 from shared_mem.bell import Bell
+from shared_mem.cursors import Cursor, CursorFile
 from shared_mem.log import CursorInvalid, Gate, Reader, Tail
 from shared_mem.log_reader import LogReader
 from shared_mem.ring import Ring
@@ -72,7 +73,15 @@ async def _serve(config: Config, ready: Callable[[], None]) -> None:
         lambda: router.may_read(session),
     )
     router.on_room = follower.pump
-    pumping = _pump_when_there_is_room(follower, lambda: router.push(session))
+    cursor_file = CursorFile(config.cursors_dir, f"fix-{name}")
+
+    def push() -> None:
+        router.push(session)
+        cursor_file.save(
+            Cursor(cursor_of(session))
+        )  # what the store has: it says how much of the log is kept
+
+    pumping = _pump_when_there_is_room(follower, push)
     tasks = [asyncio.create_task(initiator.run()), asyncio.create_task(pumping)]
     follower.start()
     ready()

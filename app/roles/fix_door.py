@@ -19,6 +19,7 @@ from gateways.fix_door import FixDoor
 from gateways.identity import Credentials, Identity
 from services.serving import run_until_terminated
 from shared_mem.bell import Bell
+from shared_mem.cursors import Cursor, CursorFile
 from shared_mem.log import Gate, Reader
 from shared_mem.log_reader import LogReader
 from shared_mem.ring import Ring
@@ -67,7 +68,7 @@ async def _serve(config: Config, ready: Callable[[], None]) -> None:
     await _catch_up(door, reader, orders)
     follower = LogFollower(reader, door.follow, acceptor.end_with)
     running = asyncio.create_task(acceptor.run())
-    ticking = asyncio.create_task(_tick(door, acceptor))
+    ticking = asyncio.create_task(_tick(door, acceptor, CursorFile(config.cursors_dir, "fix-door")))
     try:
         await acceptor.listen(config.host, config.ports.fix, tls)
         follower.start()
@@ -81,11 +82,12 @@ async def _serve(config: Config, ready: Callable[[], None]) -> None:
         reader.close()
 
 
-async def _tick(door: FixDoor, acceptor: Acceptor) -> None:
+async def _tick(door: FixDoor, acceptor: Acceptor, cursor_file: CursorFile) -> None:
     while True:
         await asyncio.sleep(TICK_S)
         try:
             door.tick()
+            cursor_file.save(Cursor(door.cursor))  # it says how much of the log is kept
         except Exception as error:
             # The role must end: a client's orders would stay open that it was promised are cancelled.
             acceptor.end_with(error)

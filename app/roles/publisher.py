@@ -15,8 +15,8 @@ from services.publisher import Publisher
 from services.serving import run_until_terminated
 from services.shard_tables import ShardTables
 from shared_mem.cursors import CursorFile
-from shared_mem.log import Gate, Reader
-from shared_mem.log_reader import LogReader
+from shared_mem.log import Gate, Reader, Tail
+from shared_mem.log_reader import LogReader, first_kept
 
 
 def main(config: Config, ready: Callable[[], None]) -> None:
@@ -29,5 +29,6 @@ def main(config: Config, ready: Callable[[], None]) -> None:
         names=Names(ShardTables(config.run_dir)),
         cursor_file=CursorFile(config.cursors_dir, "publisher"),
         on_serving=ready,
+        beginning=lambda: first_kept(config.log_dir, Tail.attach(config.run_dir).segment_bytes),
     )
     run_until_terminated(publisher.run())

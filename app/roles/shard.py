@@ -24,6 +24,7 @@ from core import commands, units
 from marketdata.instruments import InstrumentDefinition, definitions
 from services import database
 from services.snapshot_store import SnapshotStore
+from shared_mem.idle import strategy
 
 _log = logging.getLogger("tradewind.shard")
 
@@ -137,7 +138,7 @@ def _bootstrap(config: Config, shard: Shard) -> None:
 
 def main(config: Config, ready: Callable[[], None]) -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
-    shard = Shard(config.log_dir, config.run_dir, config.shard)
+    shard = Shard(config.log_dir, config.run_dir, config.shard, idle=strategy(config.idle))
     found = shard.recover(newest_snapshot(config), epoch=claim_epoch(config))
     _log.info(
         "recovered to seq %d: snapshot at %d and %d commands; state %s",

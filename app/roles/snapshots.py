@@ -2,13 +2,15 @@
 
 Always holds: it applies only what is synced, so that no snapshot is ever ahead of the log on disk; it never
 stops the shard. A replica that diverges ends with its place named: the shard's state is then not what its log
-says. Postgres away: the local file still gets its snapshot.
+says. Postgres away: the local file still gets its snapshot. What lies before the newest snapshot that both of them
+have, and before what anyone else needs, is let go of the log (shared_mem/retention.py).
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import signal
 import time
 from collections.abc import Callable
@@ -21,8 +23,10 @@ from app.config import Config
 from app.roles.shard import newest_snapshot, snapshot_path
 from services import database
 from services.snapshot_store import SnapshotStore, StaleEpoch
+from shared_mem.cursors import Cursor, CursorFile
 from shared_mem.log import Gate, Reader, Tail
 from shared_mem.log_reader import LogReader
+from shared_mem.retention import SNAPSHOTS_CURSOR, holders, trim
 
 _log = logging.getLogger("tradewind.snapshots")
 
@@ -30,6 +34,8 @@ _log = logging.getLogger("tradewind.snapshots")
 # long when there were any at all, so that a quiet day's log can be let go.
 SNAPSHOT_COMMANDS: Final = 50_000
 SNAPSHOT_S: Final = 60.0
+# How often the log's files are looked over: a segment takes longer than this to be written.
+TRIM_S: Final = 30.0
 # How often it looks when nothing wakes it.
 POLL_S: Final = 0.25
 
@@ -69,6 +75,8 @@ class Snapshots:
         )
         self._stored = self._commands()
         self._stored_at = time.monotonic()
+        self._cursor = CursorFile(config.cursors_dir, SNAPSHOTS_CURSOR)
+        self._trimmed_at = -math.inf
 
     def _commands(self) -> int:
         return int(self.replica.state.registers[R_COMMANDS])
@@ -79,6 +87,22 @@ class Snapshots:
         new = self._commands() - self._stored
         if new >= SNAPSHOT_COMMANDS or (new and time.monotonic() - self._stored_at >= SNAPSHOT_S):
             self.store()
+        if time.monotonic() - self._trimmed_at >= TRIM_S:
+            self._trimmed_at = time.monotonic()
+            self.trim()
+
+    def trim(self) -> None:
+        """Let go of the segments that nobody needs and that are old enough."""
+        config, tail = self._config, self._reader.tail
+        gone = trim(
+            config.log_dir,
+            tail.segment_bytes,
+            holders(tail, config.cursors_dir),
+            config.log_keep_hours * 3600.0,
+            time.time(),
+        )
+        for path in gone:
+            _log.info("%s is past every reader and older than %d hours: removed", path, config.log_keep_hours)
 
     def store(self) -> None:
         """Store the state as it is, locally and in Postgres, unless it is stored already."""
@@ -94,6 +118,8 @@ class Snapshots:
             _log.warning(
                 "Postgres is away (%s): the snapshot at seq %d is in the local file", error, snapshot.seq
             )
+        else:
+            self._cursor.save(Cursor(snapshot.log_position, snapshot.seq), sync=True)
         self._stored, self._stored_at = self._commands(), time.monotonic()
         _log.info("snapshot at seq %d, state %s", snapshot.seq, snapshot.state_hash)
 

@@ -16,7 +16,8 @@ from core.records import ExecType, OrdStatus, Source
 from core.rejects import Reject
 from core.units import cash_e6, qty_e8
 from shared_mem import log, ring
-from tests.actors.desk import ASK_E8, ShardDesk, account, deposit, order
+from tests.actors.desk import ASK_E8, CAPACITY, SEGMENT_BYTES, ShardDesk, account, deposit, order
+from tests.shared_mem.desk import small_disk
 from tests.shared_mem.loops import slots_given_back_too_early
 
 
@@ -139,6 +140,49 @@ def test_a_log_that_fills_rejects_then_holds_orders_and_still_serves_cancels(a_s
     a_shard.push(Lane.ORDERS_GATEWAY, order("now", account=9))
     a_shard.turn_until_quiet()
     assert a_shard.events()[0].reject_code == Reject.ACCOUNT_UNKNOWN
+
+
+def is_full(desk: ShardDesk) -> bool:
+    return desk.flusher.disk_full
+
+
+def test_a_full_disk_rejects_orders_serves_cancels_and_lets_all_go_on_when_there_is_room(
+    tmp_path: Path, run_dir: Path
+) -> None:
+    """The segment being written was reserved before; the next can't be. What cancels need is on disk all the same."""
+    with small_disk(tmp_path, SEGMENT_BYTES * 7 // 2) as disk:
+        filler = disk / "filler"
+        filler.write_bytes(bytes(SEGMENT_BYTES * 9 // 4))
+        desk = ShardDesk(disk / "log", run_dir, CAPACITY._replace(orders=1024))
+        desk.open_market()
+        codes: list[int] = []
+        placed: list[int] = []
+        while codes[-20:] != [Reject.LOG_FULL] * 20:
+            assert desk.push(Lane.ORDERS_GATEWAY, order(f"o{len(codes)}", qty_e8=qty_e8(1)))
+            desk.turn()
+            desk.flusher.flush()
+            for event in desk.events():
+                codes.append(event.reject_code)
+                placed += [] if event.reject_code else [event.order_id]
+        assert len(placed) > 20
+        assert is_full(desk)
+        for order_id in placed[:20]:
+            desk.push(Lane.CANCELS_GATEWAY, cancel(order_id))
+            desk.turn()
+            desk.flusher.flush()
+        assert [e.exec_type for e in desk.events()] == [ExecType.PENDING_CANCEL] * 20
+        tail = desk.shard.writer.tail
+        assert tail.synced == tail.written, "the cancels are on disk"
+        filler.unlink()
+        while is_full(desk):
+            desk.push(Lane.CANCELS_GATEWAY, cancel(1))
+            desk.turn()
+            desk.flusher.flush()
+        desk.events()
+        desk.push(Lane.ORDERS_GATEWAY, order("there is room", qty_e8=qty_e8(1)))
+        desk.turn()
+        assert desk.events()[-1].reject_code == 0
+        desk.close()
 
 
 def test_a_restart_takes_nothing_twice_and_forgets_nothing(a_shard: ShardDesk) -> None:

@@ -10,6 +10,7 @@ import pytest
 from app import config
 from app.config import Config, ConfigError
 from app.embedded.secret import ensure_secret
+from shared_mem import idle
 
 
 def load(
@@ -92,6 +93,9 @@ def test_speed_max_is_flat_out(tmp_path: Path) -> None:
         ("speed", "nan", "above 0"),
         ("speed", "-inf", "above 0"),
         ("gate", "off", '"written"'),
+        ("idle", "sleep", "park (sleeps until there is work)"),
+        ("log_keep_hours", "0", "from 1 to 876000"),
+        ("log_keep_hours", "a week", "give a whole number"),
         ("shard", "4096", "0 to 4095"),
         ("data_dir", "", "give the path"),
         ("host", "http://x", "give an address"),
@@ -163,3 +167,8 @@ def test_help_tells_every_setting_and_variable(capsys: pytest.CaptureFixture[str
         assert variable in shown
     for command in cli.COMMANDS:
         assert command.name in shown
+
+
+def test_the_idle_strategies_are_those_of_the_shard() -> None:
+    """The configuration knows them without loading what trades."""
+    assert tuple(idle.STRATEGIES) == config.IDLE_STRATEGIES

@@ -31,7 +31,7 @@ from core.rejects import Reject
 from services.names import Names
 from services.publisher import Publisher
 from shared_mem import log
-from shared_mem.cursors import CursorFile
+from shared_mem.cursors import BEGINNING, Cursor, CursorFile
 from shared_mem.flusher import Flusher
 from shared_mem.log import Gate, Reader
 from shared_mem.log_reader import LogReader
@@ -102,7 +102,12 @@ class Desk:
     def symbol(self, instrument: int) -> str | None:
         return self.symbols.get(instrument)
 
-    def publisher(self, nats_url: str, on_serving: Callable[[], None] = lambda: None) -> Publisher:
+    def publisher(
+        self,
+        nats_url: str,
+        on_serving: Callable[[], None] = lambda: None,
+        beginning: Callable[[], Cursor] = lambda: BEGINNING,
+    ) -> Publisher:
         """A publisher as after a start: with no memory but its cursor file."""
         return Publisher(
             nats_url=nats_url,
@@ -111,6 +116,7 @@ class Desk:
             names=Names(self),
             cursor_file=CursorFile(self.log_dir.parent / "cursors", "publisher"),
             on_serving=on_serving,
+            beginning=beginning,
         )
 
     # What happens at a desk.

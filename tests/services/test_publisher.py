@@ -17,7 +17,7 @@ from core.rejects import Reject
 from services import schemas
 from services.publisher import Publisher, StreamAheadOfLog
 from services.schemas import InstrumentUpdate, OrderUpdate, Update
-from shared_mem.cursors import BEGINNING, CursorFile
+from shared_mem.cursors import BEGINNING, Cursor, CursorFile
 from tests.services.conftest import NatsServer, eventually
 from tests.services.desk import Desk
 
@@ -219,6 +219,27 @@ async def test_a_wiped_stream_is_built_anew_from_the_log(a_desk: Desk, nats_serv
         nats_server.start()
         await published(a_desk, nats_server.url)
     await assert_stream_is_the_log(a_desk, nats_server.url)
+
+
+async def test_a_stream_built_from_a_trimmed_log_says_that_something_is_missing(
+    a_desk: Desk, nats_server: NatsServer
+) -> None:
+    """Its first event names one before it, so that a follower without a cursor stops at the gap."""
+    a_desk.open_account()
+    a_desk.define_instrument()
+    trade(a_desk, 5)
+    kept_from = a_desk.open_whole_log().read()[4]
+    beginning = Cursor(kept_from.position, kept_from.seq - 1)
+    expected = [seq for seq in a_desk.event_seqs if seq >= kept_from.seq]
+
+    async def all_there() -> bool:
+        return await stream_count(nats_server.url) == len(expected)
+
+    async with running(a_desk.publisher(nats_server.url, beginning=lambda: beginning)):
+        await eventually(all_there)
+    updates = [update for _, update in await stream_messages(nats_server.url)]
+    assert updates[0].prior_seq == beginning.seq
+    assert [update.seq for update in updates] == expected
 
 
 async def test_a_stream_deleted_under_a_silent_publisher_is_built_anew(

@@ -10,7 +10,7 @@ import pytest
 from shared_mem.cursors import Cursor, CursorFile
 from shared_mem.log import Reader, segment_numbers
 from shared_mem.log_reader import LogReader
-from shared_mem.retention import Holder, holders, kept, living_readers, trim
+from shared_mem.retention import SNAPSHOTS_CURSOR, Holder, holders, kept, living_readers, trim
 from tests.shared_mem.desk import SEGMENT_BYTES, Child, LogDesk, everything, payloads
 
 FOR_EVER_S = 10.0**9
@@ -26,7 +26,9 @@ def four_segments(a_log: LogDesk) -> LogDesk:
 
 
 def left(desk: LogDesk, snapshot_position: int, keep_s: float = 0.0) -> list[int]:
-    held_by = holders(desk.tail, desk.log_dir / "cursors", snapshot_position)
+    """The segments that are left with the newest snapshot at that position."""
+    CursorFile(desk.log_dir / "cursors", SNAPSHOTS_CURSOR).save(Cursor(snapshot_position, 1))
+    held_by = holders(desk.tail, desk.log_dir / "cursors")
     trim(desk.log_dir, SEGMENT_BYTES, held_by, keep_s, time.time() + 1)
     return segment_numbers(desk.log_dir)
 
@@ -80,8 +82,15 @@ def test_nothing_that_is_not_synced_goes(four_segments: LogDesk) -> None:
     position = four_segments.position
     while four_segments.position < position + SEGMENT_BYTES // 2:
         four_segments.write(bytes(900))
-    held_by = holders(four_segments.tail, four_segments.log_dir / "none", 2**62)
+    CursorFile(four_segments.log_dir / "cursors", SNAPSHOTS_CURSOR).save(Cursor(2**62, 1))
+    held_by = holders(four_segments.tail, four_segments.log_dir / "cursors")
     assert held_by[0] == Holder("the disk", four_segments.tail.synced)
+
+
+def test_without_a_snapshot_everything_stays(four_segments: LogDesk) -> None:
+    held_by = holders(four_segments.tail, four_segments.log_dir / "none")
+    assert held_by[0] == Holder("cursor snapshots", 0)
+    assert trim(four_segments.log_dir, SEGMENT_BYTES, held_by, 0, time.time() + 1) == []
 
 
 def test_a_trimmed_log_is_opened_read_and_recovered(four_segments: LogDesk) -> None:
