@@ -56,6 +56,8 @@ CASH_E6: Final = 10**17
 LIMIT_QTY_E8: Final = 10**13
 TEXT_LENGTH: Final = 16
 ZIPF_EXPONENT: Final = 1.1
+# Of a table that a benchmark does not fill.
+FEW_ROWS: Final = 64
 
 # madvise(2): only pages of 4 KiB here; take those that are there together into pages of 2 MiB, now (Linux 6.1).
 _MADV_NOHUGEPAGE: Final = 15
@@ -231,8 +233,18 @@ def power_of_two(least: int) -> int:
 def capacity_for(accounts: int, orders: int) -> Capacity:
     """Tables for so many accounts and orders, each order on a position of its own. An index is at most half full, and
     no row is used twice."""
-    rows = max(power_of_two(orders), 1024)
-    return Capacity(max(power_of_two(accounts), 1024), power_of_two(INSTRUMENTS), rows, rows)
+    rows = max(power_of_two(orders), FEW_ROWS)
+    return tables(
+        accounts=max(power_of_two(accounts), FEW_ROWS),
+        instruments=power_of_two(INSTRUMENTS),
+        positions=rows,
+        orders=rows,
+    )
+
+
+def tables(**rows: int) -> Capacity:
+    """Tables of so many rows; those that are not named have a few."""
+    return Capacity(**{name: rows.get(name, FEW_ROWS) for name in Capacity._fields})
 
 
 class Desk:

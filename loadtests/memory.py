@@ -20,7 +20,7 @@ from actors.tables import R_SEQ, Capacity, state_bytes
 from actors.view import state_path
 from core import commands
 from core.records import HEAD, VENUE_REPORT, ExecType, OrdStatus
-from loadtests.desk import ASK_E8, Desk, Feed, feed, offset_of, orders_feed, power_of_two
+from loadtests.desk import ASK_E8, Desk, Feed, feed, offset_of, orders_feed, power_of_two, tables
 from loadtests.measure import Row, progress, row
 
 POSITIONS: Final = 20
@@ -32,38 +32,45 @@ GIB: Final = 1 << 30
 BUDGET: Final = 8 * GIB
 
 
-def _row_bytes() -> tuple[int, int, int]:
-    """What one more account, position and order take, by the layouts: their rows and their places in the indexes."""
-    base = Capacity(1 << 16, INSTRUMENTS, 1 << 16, 1 << 16)
+def _row_bytes() -> tuple[int, ...]:
+    """What one more account, position, order and position of a passive account take, by the layouts: their rows and
+    their places in the indexes."""
+    base = Capacity(**dict.fromkeys(Capacity._fields, 1 << 16))
     at_base = state_bytes(base)
 
     def one_more(name: str) -> int:
         return (state_bytes(base._replace(**{name: 1 << 17})) - at_base) >> 16
 
-    return one_more("accounts"), one_more("positions"), one_more("orders")
+    return tuple(one_more(name) for name in ("accounts", "positions", "orders", "cold"))
 
 
 def computed() -> int:
-    account, position, order = _row_bytes()
+    account, position, order, _ = _row_bytes()
     return account + POSITIONS * position + OPEN_ORDERS * order
 
 
 def _capacity(accounts: int) -> Capacity:
-    rows = (accounts, INSTRUMENTS, POSITIONS * accounts, OPEN_ORDERS * accounts)
-    return Capacity(*(power_of_two(n) for n in rows))
+    rows = {
+        "accounts": accounts,
+        "instruments": INSTRUMENTS,
+        "positions": POSITIONS * accounts,
+        "orders": OPEN_ORDERS * accounts,
+    }
+    return tables(**{name: power_of_two(count) for name, count in rows.items()})
+
+
+def tables_bytes(accounts: int) -> int:
+    """The tables of so many accounts, each as large as it must be: powers of two."""
+    return state_bytes(_capacity(accounts))
 
 
 def most_accounts(budget: int) -> int:
-    """How many fit, when each table is as large as it must be: tables are powers of two."""
-    fits = [
-        n for power in range(10, 31) for n in _full_tables(1 << power) if state_bytes(_capacity(n)) <= budget
-    ]
-    return max(fits)
-
-
-def _full_tables(rows: int) -> tuple[int, ...]:
-    """The numbers of accounts at which one of the tables of that size is full."""
-    return rows, rows // POSITIONS, rows // OPEN_ORDERS
+    """How many accounts' tables fit into `budget` bytes."""
+    low, high = 1, budget
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if tables_bytes(middle) <= budget else (low, middle)
+    return low
 
 
 def _fills(order_ids: np.ndarray, accounts: np.ndarray, first_venue_seq: int) -> Feed:
@@ -109,13 +116,15 @@ def measured() -> float:
 
 def bench() -> list[Row]:
     progress(f"{ACCOUNTS:,} accounts with {POSITIONS} positions and {OPEN_ORDERS} open orders each")
-    account, position, order = _row_bytes()
+    account, position, order, cold = _row_bytes()
     each = computed()
     note = f"{account} + {POSITIONS} x {position} + {OPEN_ORDERS} x {order}, by the layouts"
     return [
         row("bytes_per_account", "B", [float(each)], note=note),
         row("bytes_per_account_measured", "B", [measured()],
             note=f"shared memory of a desk of {ACCOUNTS:,} accounts, its tables full"),
+        row("bytes_per_passive_account", "B", [float(account + POSITIONS * cold)],
+            note=f"nothing open: {account} + {POSITIONS} x {cold}, by the layouts"),
         row("accounts_in_8_gib", "", [float(BUDGET // each)], note="by bytes_per_account"),
         row("accounts_in_8_gib_tables", "", [float(most_accounts(BUDGET))],
             note="with tables that are powers of two, every row of them in memory"),

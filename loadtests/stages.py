@@ -63,13 +63,18 @@ def _counter_cost(reads: int) -> int:
     return spent // reads
 
 
-def bench() -> list[Row]:
-    totals = np.zeros(len(STAGES), np.int64)
+def counting_drive(totals: np.ndarray) -> Any:
+    """`desk.drive` on a copy of the shard's code that adds each stage's cycles to its int64 of `totals`."""
     watched = {
         function: timed(function, int(totals[number:].ctypes.data))
         for number, function in enumerate(STAGES.values())
     }
-    drive = rebuilt(desk_module.drive, watched)
+    return rebuilt(desk_module.drive, watched)
+
+
+def bench() -> list[Row]:
+    totals = np.zeros(len(STAGES), np.int64)
+    drive = counting_drive(totals)
     cycles_per_ns = ticks_per_s() / 1e9
     figures: dict[str, list[float]] = {name: [] for name in (*STAGES, "rest", "all")}
     counter = min(_counter_cost(1000) for _ in range(ROUNDS))
