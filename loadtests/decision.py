@@ -13,11 +13,11 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from actors.shard import Lane
 from loadtests import plots
-from loadtests.desk import Desk, Pages, capacity_for, draw, orders_feed
+from loadtests.desk import ZIPF_EXPONENT, Desk, Pages, capacity_for, draw, orders_feed
 from loadtests.measure import Row, progress, row
 
 ROUNDS: Final = 5
@@ -67,42 +67,36 @@ def decisions(
             desk.close()
 
 
-def _rate(ns: list[float]) -> list[float]:
-    return [1e9 / figure for figure in ns]
+def _measured(what: str, *, count: int = 0, accounts: int = 0, **options: Any) -> Figures:
+    accounts = accounts or MANY
+    progress(f"decisions over {accounts:,} accounts, {what}")
+    return decisions(accounts, count or ORDERS, **options)
+
+
+def _of_pages(figures: Figures) -> str:
+    return f"no flusher; {figures.huge_bytes >> 20:,} MiB of state and tail in pages of 2 MiB"
 
 
 def bench() -> list[Row]:
-    rows = []
-    by_accounts = {}
-    for accounts in (FEW, SOME, MANY):
-        progress(f"decisions over {accounts:,} accounts, drawn at random")
-        by_accounts[accounts] = figures = decisions(accounts, ORDERS)
-        rows.append(row(f"decision_{accounts}_accounts", "ns", figures.decided))
-        rows.append(row(f"orders_per_s_{accounts}_accounts", "1/s", _rate(figures.decided)))
-    given = f"{figures.huge_bytes >> 20:,} MiB in pages of 2 MiB"
-    rows[-1].note = f"no flusher; {given}; {EXCHANGE_CORE}"
-    progress(f"decisions over {MANY:,} accounts, zipf-distributed")
-    figures = decisions(MANY, ORDERS, zipf=True)
-    rows.append(
-        row(f"orders_per_s_{MANY}_accounts_zipf", "1/s", _rate(figures.decided), note="no flusher; s = 1.1")
-    )
-    for pages, name in ((Pages.SMALL, "small_pages"), (Pages.HUGE, "huge_pages")):
-        progress(f"decisions over {MANY:,} accounts, pages of {pages.value}")
-        figures = decisions(MANY, ORDERS, pages=pages)
-        note = f"no flusher; {figures.huge_bytes >> 20:,} MiB of state and tail in pages of 2 MiB"
-        rows.append(row(f"orders_per_s_{MANY}_accounts_{name}", "1/s", _rate(figures.decided), note=note))
-    progress(f"decisions over {MANY:,} accounts, the flusher beside")
-    figures = decisions(MANY, FLUSHED_ORDERS, flushing=True)
-    rows.append(
-        row(f"orders_per_s_{MANY}_accounts_flushing", "1/s", _rate(figures.decided),
-            note="the shard's own time while a real flusher works on the other core")
-    )  # fmt: skip
-    rows.append(
-        row(f"orders_per_s_{MANY}_accounts_flushed", "1/s", _rate(figures.sustained),
-            note="sustained: waiting for the disk is counted")
-    )  # fmt: skip
-    rows.append(_growth(by_accounts))
-    return rows
+    over = {accounts: _measured("drawn at random", accounts=accounts) for accounts in (FEW, SOME, MANY)}
+    zipf = _measured("zipf-distributed", zipf=True)
+    small, huge = (_measured(f"pages of {pages.value}", pages=pages) for pages in (Pages.SMALL, Pages.HUGE))
+    flushed = _measured("the flusher beside", count=FLUSHED_ORDERS, flushing=True)
+    rates = {
+        "orders_per_s": (over[MANY].decided, f"{MANY:,} accounts, {_of_pages(over[MANY])}; {EXCHANGE_CORE}"),
+        "orders_per_s_1k_accounts": (over[FEW].decided, "no flusher"),
+        "orders_per_s_100k_accounts": (over[SOME].decided, "no flusher"),
+        "orders_per_s_zipf": (zipf.decided, f"{MANY:,} accounts, s = {ZIPF_EXPONENT}; no flusher"),
+        "orders_per_s_small_pages": (small.decided, _of_pages(small)),
+        "orders_per_s_huge_pages": (huge.decided, _of_pages(huge)),
+        "orders_per_s_flushing": (flushed.decided, "the shard's own time, a real flusher on the other core"),
+        "orders_per_s_flushed": (flushed.sustained, "sustained: waiting for the disk is counted"),
+    }
+    return [
+        *(row(f"decision_{n}_accounts", "ns", figures.decided) for n, figures in over.items()),
+        *(row(what, "1/s", [1e9 / ns for ns in found], note=note) for what, (found, note) in rates.items()),
+        _growth(over),
+    ]
 
 
 def _growth(by_accounts: dict[int, Figures]) -> Row:

@@ -44,7 +44,7 @@ def few_ticks(monkeypatch: pytest.MonkeyPatch) -> list[Row]:
 @pytest.mark.parametrize(
     ("run", "wanted"),
     [
-        (few_orders, {"orders_per_s_4000_accounts", "orders_per_s_4000_accounts_zipf", "cost_growth"}),
+        (few_orders, {"orders_per_s", "orders_per_s_zipf", "orders_per_s_flushed", "cost_growth"}),
         (few_commands, {"replay_per_s"}),
         (few_ticks, {"ticks_per_s"}),
     ],
