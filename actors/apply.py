@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from actors import account, instrument
+from actors import account, cash, groups, instrument, price_tables
 from actors.breaks import on_break
 from actors.cancel import on_cancel
 from actors.emit import P_EPOCH, P_POSITION, P_SEQ, P_TIME, Command, Out, emit, journal, new_event
@@ -31,6 +31,13 @@ _SET_ACCOUNT_STATE: Final = int(CommandKind.SET_ACCOUNT_STATE)
 _SET_INSTRUMENT_STATE: Final = int(CommandKind.SET_INSTRUMENT_STATE)
 _BREAK: Final = int(CommandKind.BREAK)
 _PASSIVATE: Final = int(CommandKind.PASSIVATE)
+_SETTLE_DAY: Final = int(CommandKind.SETTLE_DAY)
+_DEFINE_GROUP: Final = int(CommandKind.DEFINE_GROUP)
+_SET_GROUP_STATE: Final = int(CommandKind.SET_GROUP_STATE)
+_MOVE_ACCOUNT: Final = int(CommandKind.MOVE_ACCOUNT)
+_SET_REFERENCE_PRICE: Final = int(CommandKind.SET_REFERENCE_PRICE)
+_DEFINE_TICK_TABLE: Final = int(CommandKind.DEFINE_TICK_TABLE)
+_DEFINE_LOT_TABLE: Final = int(CommandKind.DEFINE_LOT_TABLE)
 _ORDER_EVENT: Final = int(EventKind.ORDER)
 _UNKNOWN: Final = int(Reject.COMMAND_UNKNOWN)
 
@@ -46,7 +53,7 @@ def _apply_other(state: State, out: Out, command: Command) -> None:
     elif kind == _OPEN_ACCOUNT:
         account.open_account(state, out, command)
     elif kind == _DEPOSIT:
-        account.move_cash(state, out, command)
+        cash.move_cash(state, out, command)
     elif kind == _DEFINE_INSTRUMENT:
         instrument.define(state, out, command)
     elif kind == _SET_ACCOUNT_STATE:
@@ -57,6 +64,20 @@ def _apply_other(state: State, out: Out, command: Command) -> None:
         on_passivate(state, out, command)
     elif kind == _BREAK:
         on_break(state, out, command)
+    elif kind == _SETTLE_DAY:
+        cash.settle_day(state, out, command)
+    elif kind == _DEFINE_GROUP:
+        groups.define(state, out, command)
+    elif kind == _SET_GROUP_STATE:
+        groups.set_state(state, out, command)
+    elif kind == _MOVE_ACCOUNT:
+        groups.move_account(state, out, command)
+    elif kind == _SET_REFERENCE_PRICE:
+        instrument.set_reference_price(state, out, command)
+    elif kind == _DEFINE_TICK_TABLE:
+        price_tables.define_tick_table(state, out, command)
+    elif kind == _DEFINE_LOT_TABLE:
+        price_tables.define_lot_table(state, out, command)
     else:
         event = new_event(out, _ORDER_EVENT, command)
         event.reject_code = _UNKNOWN

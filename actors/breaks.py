@@ -11,7 +11,7 @@ from typing import Final
 
 import numpy as np
 
-from actors.account import account_row, show_account
+from actors.account import account_row, show_cash
 from actors.emit import Command, Out, emit, new_event, set_text
 from actors.tables import State, begin_write, end_write, find_order
 from core.records import AccountState, EventKind
@@ -48,5 +48,6 @@ def on_break(state: State, out: Out, command: Command) -> None:
         begin_write(owner)
         owner.state = np.uint8(_REDUCING)
         end_write(owner)
-    show_account(state, at, event)
+    show_cash(state, at, 0, event)
+    event.state = owner.state
     emit(out)

@@ -11,7 +11,14 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from core import records
-from core.records import COMMAND_KINDS, EVENT, EVENT_BYTES, FIELDS_BYTES, LOGGED_BYTES
+from core.event_layouts import INSTRUMENT_EVENT, MONEY_EVENT
+from core.records import (
+    COMMAND_KINDS,
+    EVENT,
+    EVENT_BYTES,
+    FIELDS_BYTES,
+    LOGGED_BYTES,
+)
 from shared_mem import log
 from shared_mem.atomics import load_acquire, load_i64
 from shared_mem.jit import jit
@@ -38,6 +45,8 @@ SCRATCH_BYTES: Final = 64 << 10
 class Out(NamedTuple):
     pen: Array  # int64 (PEN_WORDS,)
     event: Array  # EVENT (1,)
+    money: Array  # the same event under its other layouts: MONEY_EVENT (1,)
+    instrument: Array  # INSTRUMENT_EVENT (1,)
 
 
 class Command(NamedTuple):
@@ -53,6 +62,13 @@ class Command(NamedTuple):
     instrument: Array
     state: Array
     difference: Array
+    settle: Array
+    group: Array
+    group_state: Array
+    move: Array
+    reference: Array
+    tick_table: Array
+    lot_table: Array
 
 
 def command_slot() -> Command:
@@ -66,6 +82,13 @@ def command_slot() -> Command:
         records.DEFINE_INSTRUMENT,
         records.SET_STATE,
         records.BREAK,
+        records.SETTLE_DAY,
+        records.DEFINE_GROUP,
+        records.SET_GROUP_STATE,
+        records.MOVE_ACCOUNT,
+        records.SET_REFERENCE_PRICE,
+        records.DEFINE_TICK_TABLE,
+        records.DEFINE_LOT_TABLE,
     )
     return Command(raw, raw[FIELDS_BYTES:], *(raw.view(layout) for layout in layouts))
 
@@ -76,7 +99,7 @@ def make_pen(base: int, ring_bytes: int, segment_bytes: int, command: Command) -
     pen = np.zeros(PEN_WORDS, np.int64)
     pen[P_BASE], pen[P_RING], pen[P_SEGMENT] = base, ring_bytes, segment_bytes
     pen[P_EVENT], pen[P_COMMAND] = event.ctypes.data, command.raw.ctypes.data
-    return Out(pen, event)
+    return Out(pen, event, event.view(MONEY_EVENT), event.view(INSTRUMENT_EVENT))
 
 
 @jit
@@ -112,19 +135,36 @@ def journal(out: Out, command: Command) -> None:
 
 
 @jit
+def _of_layout(record: Any, kind: int, out: Out, command: Command) -> Any:
+    """The cleared record under one of its other layouts."""
+    out.event.view(np.uint8)[:] = 0
+    head = command.head[0]
+    record.kind = kind
+    record.source = head.source
+    record.account = head.account
+    record.instrument = head.instrument
+    record.request_id = head.request_id
+    record.order_id = head.order_id
+    record.cause_seq = out.pen[P_SEQ] - 1
+    return record
+
+
+@jit
 def new_event(out: Out, kind: int, command: Command) -> Any:
     """The one event record, cleared, with the command's names in it. Fill in, then `emit`."""
-    out.event.view(np.uint8)[:] = 0
-    event = out.event[0]
-    head = command.head[0]
-    event.kind = kind
-    event.source = head.source
-    event.account = head.account
-    event.instrument = head.instrument
-    event.request_id = head.request_id
-    event.order_id = head.order_id
-    event.cause_seq = out.pen[P_SEQ] - 1
-    return event
+    return _of_layout(out.event[0], kind, out, command)
+
+
+@jit
+def new_money_event(out: Out, kind: int, command: Command) -> Any:
+    """As `new_event`, for the kinds that have MONEY_EVENT's layout."""
+    return _of_layout(out.money[0], kind, out, command)
+
+
+@jit
+def new_instrument_event(out: Out, kind: int, command: Command) -> Any:
+    """As `new_event`, for the kinds that have INSTRUMENT_EVENT's layout."""
+    return _of_layout(out.instrument[0], kind, out, command)
 
 
 @jit

@@ -8,11 +8,15 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from actors.account import account_row, reject
+from actors.account import NS_PER_S, account_row, reject, show_cash
+from actors.buying import check_money, paying_cash
 from actors.emit import P_TIME, Command, Out, emit, new_event, set_text
+from actors.exposure import check_exposure
 from actors.instrument import instrument_row
+from actors.levels import check_limits, check_states
 from actors.orders import free_order_row, hold, position_row, show_order, take_order_row
 from actors.passive import activate
+from actors.pricing import check_price, check_session, check_tick_and_lot
 from actors.tables import State, begin_write, end_write, find_client_order, find_position, text_hash
 from core import money, risk
 from core.records import FLAG_LOG_FULL, EventKind, ExecType, OrdStatus, OrdType, Side, TimeInForce
@@ -39,25 +43,6 @@ _LOG_FULL: Final = int(Reject.LOG_FULL)
 _ORDERS_FULL: Final = int(Reject.ORDER_TABLE_FULL)
 _POSITIONS_FULL: Final = int(Reject.POSITION_TABLE_FULL)
 
-_NS_PER_MS: Final = 1_000_000
-
-
-@jit
-def quote_age_ms(now_ns: int, quote_time_ns: int) -> int:
-    """Rounded up; a quote from the future (the clock was set back) counts as new."""
-    return max((now_ns - quote_time_ns + _NS_PER_MS - 1) // _NS_PER_MS, 0)
-
-
-@jit
-def route_price_e8(order: Any, bound_e8: int, tick_e8: int) -> int:
-    """The limit the venue gets. A market order is a limit order at the collar's bound, on the tick inside it:
-    "market with protection", as CME does it; it never bypasses the collar."""
-    if order.ord_type != _MARKET:
-        return int(order.price_e8)
-    if order.side == _BUY:
-        return bound_e8 - bound_e8 % tick_e8
-    return bound_e8 + (-bound_e8) % tick_e8
-
 
 @jit
 def check(state: State, order: Any, account: Any, instrument: Any, now_ns: int) -> tuple[int, int, int, int]:
@@ -65,12 +50,14 @@ def check(state: State, order: Any, account: Any, instrument: Any, now_ns: int) 
     code, limit, value = risk.account_state(account.state, order.side)
     if code:
         return code, limit, value, 0
-    code, limit, value = risk.instrument_state(instrument.state)
+    household = int(account.household)
+    code, limit, value = check_states(state, household, order.side)
     if code:
         return code, limit, value, 0
-    code, limit, value = risk.tick_and_lot(
-        order.ord_type, order.qty_e8, order.price_e8, instrument.tick_e8, instrument.lot_e8
-    )
+    code, limit, value = check_session(order, instrument)
+    if code:
+        return code, limit, value, 0
+    code, limit, value = check_tick_and_lot(state, order, instrument)
     if code:
         return code, limit, value, 0
     code, limit, value = risk.maximum_quantity(
@@ -78,18 +65,9 @@ def check(state: State, order: Any, account: Any, instrument: Any, now_ns: int) 
     )
     if code:
         return code, limit, value, 0
-    buying = order.side == _BUY
-    touch = order.ask_e8 if buying else order.bid_e8
-    age = quote_age_ms(now_ns, order.quote_time_ns)
-    code, limit, value = risk.quote_is_fresh(touch, age, instrument.quote_age_ms_max)
+    code, limit, value, price = check_price(state, order, instrument, now_ns)
     if code:
         return code, limit, value, 0
-    collar = int(instrument.collar_bps)
-    bound = money.collar_up_e8(touch, collar) if buying else money.collar_down_e8(touch, collar)
-    code, limit, value = risk.price_collar(order.ord_type, order.side, order.price_e8, bound)
-    if code:
-        return code, limit, value, 0
-    price = route_price_e8(order, bound, instrument.tick_e8)
     needed = money.notional_up_e6(order.qty_e8, price)
     if needed == money.OVERFLOW:
         return _AMOUNT_OVERFLOW, 0, order.qty_e8, 0
@@ -106,7 +84,13 @@ def check(state: State, order: Any, account: Any, instrument: Any, now_ns: int) 
     )
     if code:
         return code, limit, value, 0
-    code, limit, value = risk.buying_power(order.side, needed, account.cash_e6, account.reserved_e6)
+    code, limit, value = check_exposure(state, int(order.instrument) - 1, order.side, order.qty_e8)
+    if code:
+        return code, limit, value, 0
+    code, limit, value = check_money(state, int(order.account), int(instrument.currency), order.side, needed)
+    if code:
+        return code, limit, value, 0
+    code, limit, value = check_limits(state, household, order.side, int(instrument.currency), needed)
     return code, limit, value, price
 
 
@@ -127,9 +111,7 @@ def _refuse(
         event.order_id = original
     row = account_row(state, int(order.account))
     if row >= 0:
-        account = state.accounts[row]
-        event.cash_e6 = account.cash_e6
-        event.reserved_e6 = account.reserved_e6
+        show_cash(state, row, paying_cash(state, row + 1, int(order.instrument)), event)
         position = find_position(state, int(order.account), int(order.instrument))
         if position >= 0:
             event.position_qty_e8 = state.positions[position].qty_e8
@@ -228,7 +210,7 @@ def _accept(
     begin_write(account)
     account.last_order_id = asked.order_id
     account.last_order_row = row + 1
-    account.active_ns = out.pen[P_TIME]
+    account.active_s = out.pen[P_TIME] // NS_PER_S
     end_write(account)
     event = new_event(out, _ORDER, command)
     event.exec_type = _EXEC_PENDING_NEW

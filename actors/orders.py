@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from actors.account import show_account
+from actors.account import show_cash
+from actors.buying import carry_reservation, paying_cash
 from actors.emit import Out, set_text
+from actors.exposure import carry_open
 from actors.passive import take_position_row
 from actors.tables import (
     R_NEXT_ORDER,
@@ -111,8 +113,9 @@ def hold(state: State, row: int, leaves_before_e8: int) -> None:
     else:
         position.open_sell_e8 += leaves - leaves_before_e8
     end_write(position)
+    carry_open(state, int(order.instrument) - 1, int(order.side), leaves - leaves_before_e8)
+    carry_reservation(state, order, needed - order.reserved_e6)
     begin_write(account)
-    account.reserved_e6 += needed - order.reserved_e6
     if leaves == 0 and leaves_before_e8 > 0:
         account.open_orders -= 1
     elif leaves > 0 and leaves_before_e8 == 0:
@@ -138,7 +141,8 @@ def show_order(state: State, out: Out, row: int, event: Any) -> None:
     event.route_price_e8 = order.route_price_e8
     event.cum_qty_e8 = order.cum_qty_e8
     event.cum_notional_e6 = order.cum_notional_e6
-    show_account(state, int(order.account) - 1, event)
+    link = paying_cash(state, int(order.account), int(order.instrument))
+    show_cash(state, int(order.account) - 1, link, event)
     at = order_position(state, order)
     if at >= 0:
         event.position_qty_e8 = state.positions[at].qty_e8

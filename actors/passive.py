@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from actors.account import account_row, reject, show_account
-from actors.emit import Command, Out, emit, new_event, set_text
+from actors.emit import Command, Out, emit, new_money_event, set_text
 from actors.tables import (
     COLD_CLASSES,
     R_COLD,
@@ -165,7 +165,7 @@ def activate(state: State, row: int) -> bool:
 @jit
 def on_passivate(state: State, out: Out, command: Command) -> None:
     """Make an account passive. One that has no position has nothing to give back and stays as it is."""
-    event = new_event(out, _ACCOUNT, command)
+    event = new_money_event(out, _ACCOUNT, command)
     row = account_row(state, int(command.head[0].account))
     if row < 0:
         reject(event, _UNKNOWN, 0, int(command.head[0].account))

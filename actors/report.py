@@ -10,7 +10,9 @@ from __future__ import annotations
 from typing import Any, Final
 
 from actors.account import reject
+from actors.buying import can_pay, pay
 from actors.emit import P_TIME, Command, Out, emit, new_event
+from actors.exposure import can_count, carry_position
 from actors.orders import hold, leaves_qty_e8, order_position, show_order
 from actors.passive import activate
 from actors.tables import R_VENUE_SEQ, State, begin_write, end_write, find_order
@@ -49,7 +51,6 @@ def _is_possible(report: Any) -> bool:
 @jit
 def _can_be_counted(state: State, order: Any, qty_e8: int, notional_e6: int) -> bool:
     """Whether every sum that the fill enters fits its int64: overflow is a reject, never a wrap."""
-    account = state.accounts[order.account - 1]
     position = state.positions[order_position(state, order)]
     cost = money.add(abs(position.cost_e6), notional_e6)
     return (
@@ -58,22 +59,22 @@ def _can_be_counted(state: State, order: Any, qty_e8: int, notional_e6: int) -> 
         and money.add(abs(position.realized_e6), cost) != money.OVERFLOW
         and money.add(abs(position.qty_e8), qty_e8) != money.OVERFLOW
         and money.add(order.cum_qty_e8, qty_e8) != money.OVERFLOW
+        and can_count(state, int(order.instrument) - 1, qty_e8)
         and money.add(order.cum_notional_e6, notional_e6) != money.OVERFLOW
-        and money.add(account.cash_e6, -notional_e6 if order.side == _BUY else notional_e6) != money.OVERFLOW
+        and can_pay(state, order, -notional_e6 if order.side == _BUY else notional_e6)
     )
 
 
 @jit
 def _book(state: State, order: Any, qty_e8: int, notional_e6: int) -> None:
-    """What a fill does to cash and position."""
-    account = state.accounts[order.account - 1]
-    begin_write(account)
-    account.cash_e6 += -notional_e6 if order.side == _BUY else notional_e6
-    end_write(account)
+    """What a fill does to cash, position, and what stands above them."""
     position = state.positions[order_position(state, order)]
     qty, cost, realized = after_fill(
         order.side, qty_e8, notional_e6, position.qty_e8, position.cost_e6, position.realized_e6
     )
+    carry_position(state, int(order.instrument) - 1, position.qty_e8, qty)
+    grown = abs(cost) - abs(position.cost_e6)
+    pay(state, order, -notional_e6 if order.side == _BUY else notional_e6, grown)
     begin_write(position)
     position.qty_e8 = qty
     position.cost_e6 = cost

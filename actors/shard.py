@@ -31,13 +31,14 @@ from actors.emit import (
     command_slot,
     make_pen,
 )
+from actors.face import Account, Face, Group, Instrument
 from actors.instrument import instrument_row, on_tick
 from actors.prefetch import order_ahead
 from actors.replay import Replica
 from actors.report import is_new_report
 from actors.snapshot import Snapshot, restore, state_hash
 from actors.tables import R_COMMANDS, R_LANES, R_TIME, Array, Capacity, State, copy_words
-from actors.view import create_state, publish_state
+from actors.view import StateView, create_state, publish_state
 from core.records import (
     COMMAND_BYTES,
     FIELDS_BYTES,
@@ -370,6 +371,21 @@ class Shard:
             self._bell.fileno(),
             int(self.writer.bell_fds.ctypes.data),
         )
+
+    @property
+    def face(self) -> Face:
+        """Its actors, to look at; of a shard that is recovered."""
+        return Face(StateView.attach(self.run_dir))
+
+    def account(self, number: int) -> Account | None:
+        """The account as it is now: money, levels, limits. None: there is none."""
+        return self.face.account(number)
+
+    def instrument(self, number: int) -> Instrument | None:
+        return self.face.instrument(number)
+
+    def group(self, number: int) -> Group | None:
+        return self.face.group(number)
 
     def start(self) -> None:
         """Begin to take commands, in a thread of its own; the flusher in another."""

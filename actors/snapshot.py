@@ -16,8 +16,10 @@ import numpy as np
 
 from actors.tables import (
     R_ACCOUNTS,
+    R_CASH,
     R_COLD,
     R_EPOCH,
+    R_GROUPS,
     R_INSTRUMENTS,
     R_ORDERS,
     R_POSITION,
@@ -49,7 +51,12 @@ _COUNTED: Final = {
     "orders": R_ORDERS,
     "order_texts": R_ORDERS,
     "cold": R_COLD,
+    "groups": R_GROUPS,
+    "group_names": R_GROUPS,
+    "cash": R_CASH,
 }
+# Small tables, kept whole.
+_WHOLE: Final = ("tick_tables", "tick_bands", "lot_tables")
 
 
 class Snapshot(msgspec.Struct, frozen=True):
@@ -72,6 +79,8 @@ def rows_in_use(state: State) -> dict[str, Array]:
     parts: dict[str, Array] = {"registers": state.registers}
     for name, register in _COUNTED.items():
         parts[name] = getattr(state, name)[: int(state.registers[register])]
+    for name in _WHOLE:
+        parts[name] = getattr(state, name)
     return parts
 
 
@@ -134,6 +143,8 @@ def restore(snapshot: Snapshot, state: State) -> None:
         if not 0 <= count <= len(rows):
             raise SnapshotError(f"the snapshot has {count} rows of {name}; the table holds {len(rows)}")
         _fill(rows[:count], blobs, name)
+    for name in _WHOLE:
+        _fill(getattr(state, name), blobs, name)
     found = state_hash(state)
     if found != snapshot.state_hash:
         raise SnapshotError(f"the snapshot's hash is {found}, it says {snapshot.state_hash}: it is damaged")
@@ -158,6 +169,8 @@ def build_indexes(state: State) -> None:
     state.position_index[:] = 0
     state.order_index[:] = 0
     state.client_index[:] = 0
+    state.group_index[:] = 0
+    state.cash_index[:] = 0
     for row in range(state.registers[R_ACCOUNTS]):
         length = int(state.accounts[row].text_length)
         index_put(state.account_index, text_hash(state.account_names[row], length, 0), row)
@@ -171,3 +184,10 @@ def build_indexes(state: State) -> None:
     for row in range(state.registers[R_ORDERS]):
         index_put(state.order_index, order_hash(int(state.orders[row].order_id)), row)
         index_put(state.client_index, int(state.orders[row].client_hash), row)
+    for row in range(state.registers[R_GROUPS]):
+        length = int(state.groups[row].text_length)
+        index_put(state.group_index, text_hash(state.group_names[row], length, 0), row)
+    for row in range(state.registers[R_CASH]):
+        index_put(
+            state.cash_index, pair_hash(int(state.cash[row].account), int(state.cash[row].currency)), row
+        )

@@ -16,6 +16,23 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
+from actors.rows import (
+    ACCOUNT,
+    CASH,
+    COLD,
+    GROUP,
+    INSTRUMENT,
+    LOT_TABLE,
+    LOT_TABLES_MAX,
+    NAME_BYTES,
+    ORDER,
+    POSITION,
+    QUOTE,
+    TICK_BAND,
+    TICK_BANDS_MAX,
+    TICK_TABLE,
+    TICK_TABLES_MAX,
+)
 from core.records import TEXT_BYTES_MAX
 from shared_mem.atomics import load_i64, release_fence, store_i64
 from shared_mem.jit import jit
@@ -24,134 +41,6 @@ LAYOUT: Final = "state"
 VERSION: Final = 2
 
 Array = np.ndarray[Any, np.dtype[Any]]
-
-LINE: Final = 64
-
-
-def _row(fields: list[tuple[str, str]], lines: int) -> np.dtype[np.void]:
-    """A layout filled up to whole cache lines: a hot row is on as few as can be, and none is another row's."""
-    layout = np.dtype(fields, align=True)
-    assert layout.itemsize <= lines * LINE, f"{layout.itemsize} bytes do not fit {lines} lines"
-    names = layout.names or ()
-    placed: Any = layout.fields or {}
-    parts: Any = {
-        "names": names,
-        "formats": [placed[name][0] for name in names],
-        "offsets": [placed[name][1] for name in names],
-        "itemsize": lines * LINE,
-    }
-    return np.dtype(parts, align=True)
-
-
-ACCOUNT: Final = _row(
-    [
-        ("version", "u4"),
-        ("account", "u4"),
-        ("state", "u1"),
-        ("text_length", "u1"),
-        ("open_orders", "u4"),
-        ("first_position_row", "u4"),  # row + 1; 0: none. Of a passive account in `cold`
-        ("cold_positions", "u4"),  # how many it has there; 0: the account is active
-        ("last_order_row", "u4"),  # row + 1; 0: none
-        ("last_order_id", "u8"),
-        ("cash_e6", "i8"),
-        ("reserved_e6", "i8"),
-        ("max_order_qty_e8", "i8"),
-        ("max_order_notional_e6", "i8"),
-        ("max_position_qty_e8", "i8"),
-        ("active_ns", "i8"),  # when a command last changed it
-    ],
-    lines=2,
-)
-
-POSITION: Final = np.dtype(
-    [
-        ("version", "u4"),
-        ("account", "u4"),
-        ("instrument", "u4"),
-        ("next_row", "u4"),  # the account's next position: row + 1; 0: none
-        ("qty_e8", "i8"),
-        ("cost_e6", "i8"),
-        ("realized_e6", "i8"),
-        ("open_buy_e8", "i8"),
-        ("open_sell_e8", "i8"),
-        ("_reserved", "i8"),
-    ],
-    align=True,
-)
-
-# A passive account's position: nothing of it is open. A free run's first row has in `instrument` the next one: row + 1.
-COLD: Final = np.dtype(
-    [("instrument", "u4"), ("qty_e8", "i8"), ("cost_e6", "i8"), ("realized_e6", "i8")], align=True
-)
-
-INSTRUMENT: Final = _row(
-    [
-        ("version", "u4"),
-        ("instrument", "u4"),
-        ("state", "u1"),
-        ("text_length", "u1"),
-        ("collar_bps", "u4"),
-        ("quote_age_ms_max", "u4"),
-        ("tick_e8", "i8"),
-        ("lot_e8", "i8"),
-        ("max_order_qty_e8", "i8"),
-    ],
-    lines=1,
-)
-
-# Account numbers and symbols: FIX venues use up to 20 characters, OCC option symbols 21.
-NAME_BYTES: Final = 32
-
-QUOTE: Final = _row(
-    [
-        ("version", "u4"),
-        ("instrument", "u4"),
-        ("bid_e8", "i8"),
-        ("ask_e8", "i8"),
-        ("bid_size_e8", "i8"),
-        ("ask_size_e8", "i8"),
-        ("last_e8", "i8"),
-        ("last_size_e8", "i8"),
-        ("quote_time_ns", "i8"),
-        ("trade_time_ns", "i8"),
-        ("ticks", "i8"),
-    ],
-    lines=2,
-)
-
-ORDER: Final = np.dtype(
-    [
-        ("version", "u4"),
-        ("account", "u4"),
-        ("instrument", "u4"),
-        ("position_row", "u4"),
-        ("order_id", "u8"),
-        ("request_id", "u8"),
-        ("previous_order_id", "u8"),  # of the same account
-        ("previous_row", "u4"),  # row + 1; 0: none
-        ("source", "u2"),
-        ("reject_code", "u2"),
-        ("text_length", "u1"),
-        ("side", "u1"),
-        ("ord_type", "u1"),
-        ("tif", "u1"),
-        ("status", "u1"),
-        ("cancel_pending", "u1"),
-        ("client_hash", "i8"),
-        ("qty_e8", "i8"),
-        ("price_e8", "i8"),
-        ("route_price_e8", "i8"),
-        ("cum_qty_e8", "i8"),
-        ("cum_notional_e6", "i8"),
-        ("reserved_e6", "i8"),
-        ("created_ns", "i8"),
-        ("updated_ns", "i8"),
-        ("filled_ns", "i8"),
-        ("canceled_ns", "i8"),
-    ],
-    align=True,
-)
 
 # Registers: int64 words.
 R_SEQ: Final = 0  # the last sequence number applied
@@ -172,7 +61,11 @@ R_LANES: Final = 16  # + lane: the name of the last record taken from that lane'
 LANES_MAX: Final = 8
 R_COLD_FREE: Final = R_LANES + LANES_MAX  # + n: the first free run of 2**n rows: row + 1; 0: none
 COLD_CLASSES: Final = 15  # an account has at most 2**14 positions: as many as there are instruments
-REGISTERS: Final = R_COLD_FREE + COLD_CLASSES + 1
+R_GROUPS: Final = R_COLD_FREE + COLD_CLASSES
+R_CASH: Final = R_GROUPS + 1
+R_SETTLEMENTS: Final = R_CASH + 1  # settlement days ended so far
+R_SETTLE_DATE: Final = R_SETTLEMENTS + 1  # YYYYMMDD of the last of them
+REGISTERS: Final = R_SETTLE_DATE + 2
 
 
 class Capacity(NamedTuple):
@@ -183,6 +76,8 @@ class Capacity(NamedTuple):
     positions: int = 1 << 22
     orders: int = 1 << 20
     cold: int = 1 << 22
+    groups: int = 1 << 19
+    cash: int = 1 << 20
 
 
 class State(NamedTuple):
@@ -201,6 +96,14 @@ class State(NamedTuple):
     position_index: Array  # by (account, instrument)
     order_index: Array  # by order id
     client_index: Array  # by (account, client's order id)
+    groups: Array
+    group_names: Array  # uint8 (groups, NAME_BYTES)
+    group_index: Array  # by name
+    cash: Array
+    cash_index: Array  # by (account, currency)
+    tick_tables: Array
+    tick_bands: Array  # TICK_BAND (TICK_TABLES_MAX, TICK_BANDS_MAX)
+    lot_tables: Array
 
 
 def layout(capacity: Capacity) -> list[tuple[str, np.dtype[Any], tuple[int, ...]]]:
@@ -225,6 +128,14 @@ def layout(capacity: Capacity) -> list[tuple[str, np.dtype[Any], tuple[int, ...]
         ("position_index", index, (2 * capacity.positions,)),
         ("order_index", index, (2 * capacity.orders,)),
         ("client_index", index, (2 * capacity.orders,)),
+        ("groups", GROUP, (capacity.groups,)),
+        ("group_names", np.dtype("u1"), (capacity.groups, NAME_BYTES)),
+        ("group_index", index, (2 * capacity.groups,)),
+        ("cash", CASH, (capacity.cash,)),
+        ("cash_index", index, (2 * capacity.cash,)),
+        ("tick_tables", TICK_TABLE, (TICK_TABLES_MAX,)),
+        ("tick_bands", TICK_BAND, (TICK_TABLES_MAX, TICK_BANDS_MAX)),
+        ("lot_tables", LOT_TABLE, (LOT_TABLES_MAX,)),
     ]
 
 
@@ -416,6 +327,22 @@ def find_position(state: State, account: int, instrument: int) -> int:
         if may_be(index[at], hashed):
             row = entry_row(index[at])
             if state.positions[row].account == account and state.positions[row].instrument == instrument:
+                return row
+        at = (at + 1) & mask
+    return -1
+
+
+@jit
+def find_cash(state: State, account: int, currency: int) -> int:
+    """Row of the account's cash in another currency than its own, or -1."""
+    index = state.cash_index
+    mask = len(index) - 1
+    hashed = pair_hash(account, currency)
+    at = hashed & mask
+    while index[at] != 0:
+        if may_be(index[at], hashed):
+            row = entry_row(index[at])
+            if state.cash[row].account == account and state.cash[row].currency == currency:
                 return row
         at = (at + 1) & mask
     return -1

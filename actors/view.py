@@ -12,18 +12,22 @@ from typing import Any, Final
 import msgspec
 import numpy as np
 
+from actors.rows import NAME_BYTES
 from actors.snapshot import state_hash
 from actors.tables import (
     LAYOUT,
-    NAME_BYTES,
     R_ACCOUNTS,
+    R_GROUPS,
     R_INSTRUMENTS,
     R_SEQ,
+    R_SETTLE_DATE,
+    R_SETTLEMENTS,
     R_VENUE_SEQ,
     VERSION,
     Array,
     Capacity,
     State,
+    find_cash,
     find_client_order,
     find_name,
     find_order,
@@ -32,15 +36,16 @@ from actors.tables import (
     state_bytes,
     text_hash,
 )
+from core.currencies import CURRENCIES
 from core.order_states import is_terminal
-from core.records import TEXT_BYTES_MAX, OrdStatus
+from core.records import SETTLE_DAYS_MAX, TEXT_BYTES_MAX, OrdStatus
 from shared_mem.atomics import acquire_fence, copy_bytes, load_u32, pause
 from shared_mem.jit import jit
 from shared_mem.segment import HEADER_BYTES, Segment, SegmentError
 
-# Segment header, then the four capacities, then the tables on a page of their own.
+# Segment header, then the capacities, then the tables on a page of their own.
 CAPACITIES: Final = HEADER_BYTES
-RETIRED: Final = HEADER_BYTES + 64  # int64; 1 once a restarted shard has published tables of its own
+RETIRED: Final = HEADER_BYTES + 192  # int64; 1 once a restarted shard has published tables of its own
 TABLES: Final = 4096
 
 # A row is written in well under a microsecond. A lock that stays odd this long belongs to a shard that died in
@@ -97,7 +102,35 @@ def read_row(address: int, size: int, target: int, spins: int) -> bool:
     return False
 
 
+class BalanceView(msgspec.Struct, frozen=True):
+    """Money of one account in one currency, as `actors/balances.py` defines it, settled up to the last SETTLE_DAY."""
+
+    currency: int
+    cash_e6: int
+    reserved_e6: int
+    receivable_e6: int
+    payable_e6: int
+
+    @property
+    def settled_e6(self) -> int:
+        return self.cash_e6 - self.receivable_e6 + self.payable_e6
+
+    @property
+    def unsettled_e6(self) -> int:
+        return self.receivable_e6 - self.payable_e6
+
+    @property
+    def free_e6(self) -> int:
+        return self.cash_e6 - self.reserved_e6
+
+    @property
+    def withdrawable_e6(self) -> int:
+        return self.free_e6 - self.receivable_e6
+
+
 class AccountView(msgspec.Struct, frozen=True):
+    """household: a group's number; 0: none. balance: in the account's own currency."""
+
     account: int
     text: str
     state: int
@@ -107,6 +140,28 @@ class AccountView(msgspec.Struct, frozen=True):
     max_order_notional_e6: int
     max_position_qty_e8: int
     open_orders: int
+    household: int
+    settled_only: int
+    balance: BalanceView
+
+
+class GroupView(msgspec.Struct, frozen=True):
+    """A level above accounts. Numbers of other groups: 0 for none. Money in its currency."""
+
+    group: int
+    name: str
+    level: int
+    state: int
+    currency: int
+    parent: int
+    firm: int
+    desk: int
+    advisor: int
+    reserved_e6: int
+    gross_e6: int
+    max_order_notional_e6: int
+    max_open_notional_e6: int
+    max_gross_e6: int
 
 
 class PositionView(msgspec.Struct, frozen=True):
@@ -128,6 +183,19 @@ class InstrumentView(msgspec.Struct, frozen=True):
     collar_bps: int
     quote_age_ms_max: int
     state: int
+    currency: int
+    settle_days: int
+    tick_table: int
+    lot_table: int
+    band_bps: int
+    static_e8: int
+    previous_close_e8: int
+    reference_e8: int
+    max_exposure_qty_e8: int
+    long_e8: int  # of all accounts, as the next three
+    short_e8: int
+    open_buy_e8: int
+    open_sell_e8: int
     bid_e8: int
     ask_e8: int
     bid_size_e8: int
@@ -136,6 +204,10 @@ class InstrumentView(msgspec.Struct, frozen=True):
     last_size_e8: int
     quote_time_ns: int
     trade_time_ns: int
+
+
+# Those up to here are the instrument's row, the others its quote's.
+_INSTRUMENT_FIELDS: Final = InstrumentView.__struct_fields__.index("bid_e8")
 
 
 class OrderView(msgspec.Struct, frozen=True):
@@ -169,7 +241,7 @@ class StateView:
     def __init__(self, run_dir: Path) -> None:
         self._run_dir = run_dir
         self._attach()
-        tables = ("accounts", "positions", "instruments", "quotes", "orders")
+        tables = ("accounts", "positions", "instruments", "quotes", "orders", "groups", "cash")
         self._rows = {name: np.zeros(1, getattr(self._state, name).dtype) for name in tables}
 
     @classmethod
@@ -215,8 +287,54 @@ class StateView:
             return None
         row = self._read("accounts", number - 1)
         name = self.state.account_names[number - 1].tobytes()[: row["text_length"]].decode("ascii")
-        numbers = (int(row[field]) for field in AccountView.__struct_fields__[2:])
-        return AccountView(number, name, *numbers)
+        values: dict[str, Any] = {f: int(row[f]) for f in AccountView.__struct_fields__[2:-1]}
+        return AccountView(account=number, text=name, balance=self._balance(row), **values)
+
+    def _balance(self, row: Any) -> BalanceView:
+        """Of a row that was read before: the settlement day may be a later one, never an earlier one."""
+        behind = int(self.state.registers[R_SETTLEMENTS]) - int(row["settlements"])
+        days = range(max(behind, 0) + 1, SETTLE_DAYS_MAX + 1)
+        receivable = sum(int(row[f"receive_{day}_e6"]) for day in days)
+        payable = sum(int(row[f"pay_{day}_e6"]) for day in days)
+        return BalanceView(
+            int(row["currency"]), int(row["cash_e6"]), int(row["reserved_e6"]), receivable, payable
+        )
+
+    def balances(self, number: int) -> list[BalanceView]:
+        """The account's money: its own currency first, then every other that it was ever paid."""
+        if not 1 <= number <= self.state.registers[R_ACCOUNTS]:
+            return []
+        owner = self._read("accounts", number - 1)
+        found = [self._balance(owner)]
+        for currency in CURRENCIES:
+            row = int(find_cash(self.state, number, currency))
+            if row >= 0:
+                found.append(self._balance(self._read("cash", row)))
+        return found
+
+    @property
+    def settle_date(self) -> int:
+        """YYYYMMDD of the last settlement day that has ended; 0 before the first."""
+        return int(self.state.registers[R_SETTLE_DATE])
+
+    def group(self, number: int) -> GroupView | None:
+        if not 1 <= number <= self.state.registers[R_GROUPS]:
+            return None
+        row = self._read("groups", number - 1)
+        name = self.state.group_names[number - 1].tobytes()[: row["text_length"]].decode("ascii")
+        return GroupView(number, name, *(int(row[field]) for field in GroupView.__struct_fields__[2:]))
+
+    def group_by_name(self, name: str) -> GroupView | None:
+        row = self._named(self.state.group_index, self.state.group_names, name)
+        return None if row < 0 else self.group(row + 1)
+
+    def groups_above(self, household: int) -> list[GroupView]:
+        """The household and the groups above it, from the bottom."""
+        lowest = self.group(household)
+        if lowest is None:
+            return []
+        above = (self.group(number) for number in (lowest.advisor, lowest.desk, lowest.firm))
+        return [lowest, *(group for group in above if group is not None)]
 
     def account_by_text(self, text: str) -> AccountView | None:
         row = self._named(self.state.account_index, self.state.account_names, text)
@@ -292,9 +410,9 @@ class StateView:
             return None
         row = self._read("instruments", number - 1)
         name = self.state.instrument_names[number - 1].tobytes()[: row["text_length"]].decode("ascii")
-        parameters = [int(row[field]) for field in InstrumentView.__struct_fields__[2:8]]
+        parameters = [int(row[field]) for field in InstrumentView.__struct_fields__[2:_INSTRUMENT_FIELDS]]
         quote = self._read("quotes", number - 1)
-        live = [int(quote[field]) for field in InstrumentView.__struct_fields__[8:]]
+        live = [int(quote[field]) for field in InstrumentView.__struct_fields__[_INSTRUMENT_FIELDS:]]
         return InstrumentView(number, name, *parameters, *live)
 
     def instrument_by_symbol(self, symbol: str) -> InstrumentView | None:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from actors import account, instrument
+from actors import account, cash, groups, instrument, price_tables
 from actors.apply import apply, journal_and_apply
 from actors.breaks import on_break
 from actors.cancel import on_cancel
@@ -50,7 +50,7 @@ class _Bench:
         self._folder = tempfile.TemporaryDirectory(dir=shared if shared.is_dir() else None)
         root = Path(self._folder.name)
         self.log_dir, self.run_dir = root / "log", root / "run"
-        self.capacity = Capacity(16, 16, 16, 16)
+        self.capacity = Capacity(16, 16, 16, 16, 16, 16)
         self.segment_bytes = log.SEGMENT_BYTES_MIN
 
     def rings(self) -> None:
@@ -92,6 +92,7 @@ class _Bench:
         view = StateView.attach(self.run_dir)
         view.account(1)
         view.account_by_text("-")
+        view.group_by_name("-")
         view.order(1)
         view.order_by_client_id(1, "-")
         view.position(1, 1)
@@ -119,8 +120,11 @@ def steps() -> list[Step]:
         Step("rings and broadcast", 0.5, bench.rings),
         Step("the log's pen", 0.7, bench.pen),
         Step("account", 2.2, bench.behaviour(account.open_account)),
-        Step("cash", 0.9, bench.behaviour(account.move_cash)),
+        Step("cash", 0.9, bench.behaviour(cash.move_cash)),
+        Step("levels above accounts", 2.0, bench.behaviour(groups.define)),
+        Step("moves between households", 2.0, bench.behaviour(groups.move_account)),
         Step("instrument", 1.2, bench.behaviour(instrument.define)),
+        Step("tick tables", 0.9, bench.behaviour(price_tables.define_tick_table)),
         Step("new order and its risk checks", 9.6, bench.behaviour(on_new_order)),
         Step("cancel", 0.8, bench.behaviour(on_cancel)),
         Step("venue report", 2.1, bench.behaviour(on_report)),

@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from app import config, fix_command, logs, stack
+from app import admin_command, config, fix_command, logs, stack
 from app.config import Config, ConfigError
 from app.embedded.server import ServerError
 from app.faults import StackError
@@ -126,6 +126,10 @@ def _log(words: argparse.Namespace) -> int:
     return actions[words.action](_config(words), words)
 
 
+def _admin(words: argparse.Namespace) -> int:
+    return admin_command.act(_config(words), words)
+
+
 def _bench(words: argparse.Namespace) -> int:
     from loadtests import bench
 
@@ -204,6 +208,12 @@ COMMANDS: Final = (
     Command("logs", "what the processes print", _logs_words, _logs),
     Command("run", "run one role in the foreground, for containers", _run_words, _run),
     Command("log", "read the shard's log: cat, verify or stat", _log_words, _log),
+    Command(
+        "admin",
+        "ask a running shard: accounts, groups, settlement days, sessions",
+        admin_command.add_words,
+        _admin,
+    ),
     Command("bench", "run benchmarks (all, or by name) and print their figures", _bench_words, _bench),
     Command("fix", "FIX by hand: an echoing acceptor", fix_command.add_words, fix_command.act),
     Command("doctor", "what of this machine costs latency, and what to do", _status_words, _doctor),

@@ -6,11 +6,20 @@ rule of trade: that is the shard's work. `text` is cut nowhere: more than TEXT_B
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
-from core import records
+from core import currencies, records
 from core.packing import Packer
-from core.records import COMMAND_LAYOUTS, TEXT_BYTES_MAX, BreakKind, CommandKind, Source
+from core.records import (
+    COMMAND_LAYOUTS,
+    NO_LIMIT,
+    SETTLE_DAYS_EQUITY,
+    TEXT_BYTES_MAX,
+    BreakKind,
+    CommandKind,
+    Source,
+)
 
 
 class CommandError(ValueError):
@@ -105,7 +114,11 @@ def open_account(
     max_order_qty_e8: int,
     max_order_notional_e6: int,
     max_position_qty_e8: int,
+    currency: int = currencies.USD,
+    settled_only: int = 0,
+    household: int = 0,
 ) -> bytes:
+    """A new account, or new limits for the one that has this number. currency: `core/currencies.py`."""
     return _encode(
         CommandKind.OPEN_ACCOUNT,
         number,
@@ -115,12 +128,29 @@ def open_account(
             "max_order_qty_e8": max_order_qty_e8,
             "max_order_notional_e6": max_order_notional_e6,
             "max_position_qty_e8": max_position_qty_e8,
+            "currency": currency,
+            "settled_only": settled_only,
+            "household": household,
         },
     )
 
 
-def deposit(*, request_id: int, account: int, amount_e6: int, reference: str = "") -> bytes:
-    values = {"source": Source.ADMIN, "request_id": request_id, "account": account, "amount_e6": amount_e6}
+def deposit(
+    *,
+    request_id: int,
+    account: int,
+    amount_e6: int,
+    currency: int = currencies.NO_CURRENCY,
+    reference: str = "",
+) -> bytes:
+    """Pay in, or with a negative amount out. currency: 0 for the account's own."""
+    values = {
+        "source": Source.ADMIN,
+        "request_id": request_id,
+        "account": account,
+        "amount_e6": amount_e6,
+        "currency": currency,
+    }
     return _encode(CommandKind.DEPOSIT, reference, values)
 
 
@@ -133,7 +163,14 @@ def define_instrument(
     max_order_qty_e8: int,
     collar_bps: int,
     quote_age_ms_max: int,
+    currency: int = currencies.USD,
+    settle_days: int = SETTLE_DAYS_EQUITY,
+    band_bps: int = 0,
+    tick_table: int = 0,
+    lot_table: int = 0,
+    max_exposure_qty_e8: int = NO_LIMIT,
 ) -> bytes:
+    """An instrument, or new parameters for the one that has this symbol: see records.DEFINE_INSTRUMENT."""
     return _encode(
         CommandKind.DEFINE_INSTRUMENT,
         symbol,
@@ -145,6 +182,12 @@ def define_instrument(
             "max_order_qty_e8": max_order_qty_e8,
             "collar_bps": collar_bps,
             "quote_age_ms_max": quote_age_ms_max,
+            "currency": currency,
+            "settle_days": settle_days,
+            "band_bps": band_bps,
+            "tick_table": tick_table,
+            "lot_table": lot_table,
+            "max_exposure_qty_e8": max_exposure_qty_e8,
         },
     )
 
@@ -198,6 +241,96 @@ def passivate(*, request_id: int, account: int) -> bytes:
     """Move an idle account's positions out of the hot tables (actors/passive.py)."""
     values = {"source": Source.ADMIN, "request_id": request_id, "account": account}
     return _encode(CommandKind.PASSIVATE, "", values)
+
+
+def settle_day(*, request_id: int, date: int) -> bytes:
+    """The end of a settlement day. date: YYYYMMDD."""
+    return _encode(
+        CommandKind.SETTLE_DAY, "", {"source": Source.ADMIN, "request_id": request_id, "date": date}
+    )
+
+
+def define_group(
+    *,
+    request_id: int,
+    name: str,
+    level: int,
+    parent: int = 0,
+    currency: int = currencies.USD,
+    max_order_notional_e6: int = NO_LIMIT,
+    max_open_notional_e6: int = NO_LIMIT,
+    max_gross_e6: int = NO_LIMIT,
+) -> bytes:
+    """A group above accounts, or new limits for the one that has this name. level: records.Level."""
+    return _encode(
+        CommandKind.DEFINE_GROUP,
+        name,
+        {
+            "source": Source.ADMIN,
+            "request_id": request_id,
+            "level": level,
+            "parent": parent,
+            "currency": currency,
+            "max_order_notional_e6": max_order_notional_e6,
+            "max_open_notional_e6": max_open_notional_e6,
+            "max_gross_e6": max_gross_e6,
+        },
+    )
+
+
+def set_group_state(*, request_id: int, group: int, state: int) -> bytes:
+    values = {"source": Source.ADMIN, "request_id": request_id, "group": group, "state": state}
+    return _encode(CommandKind.SET_GROUP_STATE, "", values)
+
+
+def move_account(*, request_id: int, account: int, household: int) -> bytes:
+    """Put the account into a household, or with 0 out of any."""
+    values = {"source": Source.ADMIN, "request_id": request_id, "account": account, "household": household}
+    return _encode(CommandKind.MOVE_ACCOUNT, "", values)
+
+
+def set_reference_price(
+    *, request_id: int, instrument: int, previous_close_e8: int = 0, reference_e8: int = 0
+) -> bytes:
+    """The static prices that the band stands on; 0 for none."""
+    values = {
+        "source": Source.ADMIN,
+        "request_id": request_id,
+        "instrument": instrument,
+        "previous_close_e8": previous_close_e8,
+        "reference_e8": reference_e8,
+    }
+    return _encode(CommandKind.SET_REFERENCE_PRICE, "", values)
+
+
+def define_tick_table(*, request_id: int, table: int, bands: Sequence[tuple[int, int]]) -> list[bytes]:
+    """A tick table: (from price_e8, tick_e8) rising. As many commands as it takes; apply all of them in their order."""
+    size = records.TICK_BANDS_A_COMMAND
+    made = []
+    for first in range(0, max(len(bands), 1), size):
+        part = bands[first : first + size]
+        values = {
+            "source": Source.ADMIN,
+            "request_id": request_id,
+            "table": table,
+            "first_band": first,
+            "bands": len(part),
+        }
+        for n, (from_e8, tick_e8) in enumerate(part, 1):
+            values[f"from_{n}_e8"], values[f"tick_{n}_e8"] = from_e8, tick_e8
+        made.append(_encode(CommandKind.DEFINE_TICK_TABLE, "", values))
+    return made
+
+
+def define_lot_table(*, request_id: int, table: int, round_lot_e8: int, odd_lots: int) -> bytes:
+    values = {
+        "source": Source.ADMIN,
+        "request_id": request_id,
+        "table": table,
+        "round_lot_e8": round_lot_e8,
+        "odd_lots": odd_lots,
+    }
+    return _encode(CommandKind.DEFINE_LOT_TABLE, "", values)
 
 
 def decode(raw: bytes) -> dict[str, Any]:

@@ -97,6 +97,18 @@ def add(a: int, b: int) -> int:
 
 
 @jit
+def capped_difference(a: int, b: int) -> int:
+    """a - b for any a and b >= 0; what would be below the least number is the least."""
+    return a - b if a >= b - INT64_MAX else -INT64_MAX
+
+
+@jit
+def capped_sum(a: int, b: int) -> int:
+    """a + b for a, b >= 0; what would be above the greatest number is the greatest."""
+    return a + b if a <= INT64_MAX - b else INT64_MAX
+
+
+@jit
 def collar_up_e8(price_e8: int, bps: int) -> int:
     """price + bps/10000 of it, rounded down: the most a buyer pays. bps <= 10000."""
     return price_e8 + price_e8 // 10000 * bps + price_e8 % 10000 * bps // 10000

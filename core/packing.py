@@ -24,6 +24,7 @@ class Packer:
             code = f"{field.itemsize}s" if field.kind == "S" else _CODES[field.str.lstrip("<|")]
             codes.append(f"{offset - at}x{code}")
             at = offset + field.itemsize
+        codes.append(f"{layout.itemsize - at}x")  # room behind the last field
         self.struct = struct.Struct("".join(codes))
         assert self.struct.size == layout.itemsize
 

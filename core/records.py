@@ -37,6 +37,13 @@ class CommandKind(IntEnum):
     SET_INSTRUMENT_STATE = 8
     PASSIVATE = 30
     BREAK = 9
+    SETTLE_DAY = 20
+    DEFINE_GROUP = 21
+    SET_GROUP_STATE = 22
+    MOVE_ACCOUNT = 23
+    SET_REFERENCE_PRICE = 24
+    DEFINE_TICK_TABLE = 25
+    DEFINE_LOT_TABLE = 26
 
 
 class EventKind(IntEnum):
@@ -47,6 +54,9 @@ class EventKind(IntEnum):
     ACCOUNT = 103
     INSTRUMENT = 104
     BREAK = 105
+    GROUP = 110
+    SETTLEMENT = 111
+    INSTRUMENT_TABLE = 112
 
 
 class Source(IntEnum):
@@ -107,14 +117,39 @@ LANE_SHIFT: Final = 8
 
 
 class AccountState(IntEnum):
+    """Of an account, and of each level above it: the strictest counts."""
+
     ACTIVE = 0
     REDUCING = 1
     HALTED = 2
 
 
+class Level(IntEnum):
+    """The kinds of groups above an account, from the top. A group's parent is of a smaller number."""
+
+    FIRM = 1
+    DESK = 2
+    ADVISOR = 3
+    HOUSEHOLD = 4
+
+
 class InstrumentState(IntEnum):
+    """The session of an instrument, and its halts. What is accepted in each: `core/risk.py`, session_accepts."""
+
     OPEN = 0
     HALTED = 1
+    PRE_OPEN = 2
+    AUCTION = 3
+    CLOSED = 4
+
+
+# Settlement days between a trade and its settlement: 0 with the trade itself, 1 for US equities since May 2024
+# (SEC rule 15c6-1), 2 for EU equities and spot foreign exchange, 3 for what is slowest.
+SETTLE_DAYS_MAX: Final = 3
+SETTLE_DAYS_EQUITY: Final = 1
+
+# "No limit" where a limit may be left out: no amount is above it.
+NO_LIMIT: Final = 2**63 - 1
 
 
 class BreakKind(IntEnum):
@@ -200,15 +235,26 @@ VENUE_REPORT: Final = _command(
     ]
 )
 
-# text: the account's number, as people know it. All limits are per order but the position limit.
+# text: the account's number, as people know it. All limits are per order but the position limit. currency: the base
+# currency, for ever. settled_only: 1 when purchases may not use unsettled proceeds. household: a group's number, 0 for
+# none; it counts at the opening only, after that MOVE_ACCOUNT moves.
 OPEN_ACCOUNT: Final = _command(
-    [("max_order_qty_e8", "i8"), ("max_order_notional_e6", "i8"), ("max_position_qty_e8", "i8")]
+    [
+        ("max_order_qty_e8", "i8"),
+        ("max_order_notional_e6", "i8"),
+        ("max_position_qty_e8", "i8"),
+        ("household", "u4"),
+        ("currency", "u1"),
+        ("settled_only", "u1"),
+    ]
 )
 
-# amount_e6 > 0 pays in, < 0 pays out. text: a reference.
-DEPOSIT: Final = _command([("amount_e6", "i8")])
+# amount_e6 > 0 pays in, < 0 pays out. currency: 0 for the account's own. text: a reference.
+DEPOSIT: Final = _command([("amount_e6", "i8"), ("currency", "u1")])
 
-# text: the symbol. Defining it again changes its parameters; the number stays.
+# text: the symbol. Defining it again changes its parameters; number and currency stay. band_bps: the static price
+# band around the reference price, 0 for none. tick_table, lot_table: 0 for none, then tick_e8 and lot_e8 alone
+# count. max_exposure_qty_e8: of all accounts together, NO_LIMIT for none.
 DEFINE_INSTRUMENT: Final = _command(
     [
         ("tick_e8", "i8"),
@@ -216,6 +262,12 @@ DEFINE_INSTRUMENT: Final = _command(
         ("max_order_qty_e8", "i8"),
         ("collar_bps", "u4"),
         ("quote_age_ms_max", "u4"),
+        ("max_exposure_qty_e8", "i8"),
+        ("band_bps", "u4"),
+        ("tick_table", "u2"),
+        ("lot_table", "u2"),
+        ("currency", "u1"),
+        ("settle_days", "u1"),
     ]
 )
 
@@ -237,6 +289,46 @@ BREAK: Final = _command(
     ]
 )
 
+# The end of a settlement day: what was due on it has settled. date: YYYYMMDD, later than the last one's; days on which
+# nothing settles (weekends, holidays) have none.
+SETTLE_DAY: Final = _command([("date", "u4")])
+
+# text: the name, one for each group. Defining it again changes its limits; level, parent and currency stay. All limits
+# are money in the group's currency, NO_LIMIT for none.
+DEFINE_GROUP: Final = _command(
+    [
+        ("max_order_notional_e6", "i8"),
+        ("max_open_notional_e6", "i8"),
+        ("max_gross_e6", "i8"),
+        ("parent", "u4"),
+        ("level", "u1"),
+        ("currency", "u1"),
+    ]
+)
+
+# state: AccountState, for everything below the group.
+SET_GROUP_STATE: Final = _command([("group", "u4"), ("state", "u1")])
+
+# To another household, 0 for none, with everything that it has open.
+MOVE_ACCOUNT: Final = _command([("household", "u4")])
+
+# The day's static prices, 0 for none. reference_e8 (an auction's price) stands before previous_close_e8.
+SET_REFERENCE_PRICE: Final = _command([("previous_close_e8", "i8"), ("reference_e8", "i8")])
+
+# Bands of a tick table from number `first_band` (0: the table anew) on: from each price on, its tick.
+TICK_BANDS_A_COMMAND: Final = 4
+DEFINE_TICK_TABLE: Final = _command(
+    [
+        ("table", "u2"),
+        ("first_band", "u1"),
+        ("bands", "u1"),
+        *((f"{name}_{n}_e8", "i8") for n in range(1, TICK_BANDS_A_COMMAND + 1) for name in ("from", "tick")),
+    ]
+)
+
+# odd_lots: 1 when quantities that are no multiple of the round lot are taken too.
+DEFINE_LOT_TABLE: Final = _command([("round_lot_e8", "i8"), ("table", "u2"), ("odd_lots", "u1")])
+
 COMMAND_LAYOUTS: Final = {
     CommandKind.NEW_ORDER: NEW_ORDER,
     CommandKind.CANCEL: CANCEL,
@@ -248,6 +340,13 @@ COMMAND_LAYOUTS: Final = {
     CommandKind.SET_INSTRUMENT_STATE: SET_STATE,
     CommandKind.PASSIVATE: HEAD,
     CommandKind.BREAK: BREAK,
+    CommandKind.SETTLE_DAY: SETTLE_DAY,
+    CommandKind.DEFINE_GROUP: DEFINE_GROUP,
+    CommandKind.SET_GROUP_STATE: SET_GROUP_STATE,
+    CommandKind.MOVE_ACCOUNT: MOVE_ACCOUNT,
+    CommandKind.SET_REFERENCE_PRICE: SET_REFERENCE_PRICE,
+    CommandKind.DEFINE_TICK_TABLE: DEFINE_TICK_TABLE,
+    CommandKind.DEFINE_LOT_TABLE: DEFINE_LOT_TABLE,
 }
 
 
@@ -271,9 +370,10 @@ def _logged_bytes() -> np.ndarray[Any, np.dtype[np.int64]]:
 COMMAND_KINDS: Final = 64
 LOGGED_BYTES: Final = _logged_bytes()
 
-# One event layout: an order's new state, with the account's cash and position after it, so that a follower
-# stores what it reads and computes nothing. The client's order id follows as text. The log leaves out the words of
-# zeros at the end, so what is seldom set stands last.
+# The orders' layout; those of other kinds are in core/event_layouts.py. An order's new state, with the account's cash
+# (in the order's currency) and position after it, so that a follower stores what it reads and computes nothing.
+# The client's order id follows as text. The log leaves out the words of zeros at the end, so what is seldom set
+# stands last.
 EVENT: Final = np.dtype(
     [
         ("kind", "u2"),
@@ -292,6 +392,7 @@ EVENT: Final = np.dtype(
         ("exec_type", "u1"),
         ("state", "u1"),
         ("break_kind", "u1"),
+        ("currency", "u1"),
         ("qty_e8", "i8"),
         ("price_e8", "i8"),
         ("route_price_e8", "i8"),

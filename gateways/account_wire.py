@@ -12,8 +12,8 @@ from typing import Final
 
 import msgspec
 
-from actors.view import AccountView, InstrumentView, PositionView
-from core import ids, units
+from actors.view import AccountView, BalanceView, InstrumentView, PositionView
+from core import currencies, ids, units
 from core.records import AccountState, InstrumentState
 from gateways.order_shape import average_price_e8
 
@@ -31,21 +31,38 @@ STATUS_WORDS: Final = {
 _RATIO_SCALE: Final = 10**8
 
 
+class Balance(msgspec.Struct, frozen=True):
+    """Ours: the account's money in one currency. settled + unsettled = cash (docs/accounts.md)."""
+
+    currency: str
+    cash: str
+    reserved: str
+    settled: str
+    unsettled: str
+    withdrawable: str
+
+
 class Account(msgspec.Struct, frozen=True):
-    """GET /v2/account. Money is decimal text in US dollars. `cash` counts what open orders have reserved."""
+    """GET /v2/account. Money is decimal text in `currency`. `cash` is by trade date and counts what open orders have
+    reserved; `cash_withdrawable` is what is settled and neither reserved nor owed for purchases."""
 
     id: str
     account_number: str
     status: str
     cash: str
+    cash_withdrawable: str
+    cash_transferable: str
     buying_power: str
     reserved: str  # ours: set aside for open orders
+    settled: str  # ours
+    unsettled: str  # ours
+    balances: list[Balance]  # ours: every currency, its own first
     equity: str
     portfolio_value: str
     long_market_value: str
     trading_blocked: bool
     account_blocked: bool
-    currency: str = "USD"
+    currency: str
     short_market_value: str = "0"
     multiplier: str = "1"
     non_marginable_buying_power: str | None = None
@@ -135,24 +152,50 @@ def position_shape(shard: int, instrument: InstrumentView, position: PositionVie
     )
 
 
+def _balance_shape(balance: BalanceView) -> Balance:
+    return Balance(
+        currency=currencies.code_of(balance.currency),
+        cash=units.cash_text(balance.cash_e6),
+        reserved=units.cash_text(balance.reserved_e6),
+        settled=units.cash_text(balance.settled_e6),
+        unsettled=units.cash_text(balance.unsettled_e6),
+        withdrawable=units.cash_text(max(balance.withdrawable_e6, 0)),
+    )
+
+
 def account_shape(
-    shard: int, account: AccountView, number: str, held: Iterable[tuple[PositionView, InstrumentView | None]]
+    shard: int,
+    account: AccountView,
+    number: str,
+    held: Iterable[tuple[PositionView, InstrumentView | None]],
+    balances: Iterable[BalanceView],
 ) -> Account:
-    """`held`: the positions with their instruments. One without a price counts at its cost."""
+    """`held`: the positions with their instruments. One without a price counts at its cost; one that is paid with
+    another currency than the account's own does not count: nothing here converts money."""
+    own = account.balance
     value_e6 = 0
     for position, instrument in held:
+        if instrument is not None and instrument.currency != own.currency:
+            continue
         price_e8 = market_price_e8(instrument)
         value_e6 += units.notional_e6(position.qty_e8, price_e8) if price_e8 else position.cost_e6
-    free = units.cash_text(account.cash_e6 - account.reserved_e6)
+    withdrawable = units.cash_text(max(own.withdrawable_e6, 0))
+    buying_power = units.cash_text(own.withdrawable_e6 if account.settled_only else own.free_e6)
     equity = units.cash_text(account.cash_e6 + value_e6)
     return Account(
         id=str(ids.account_uuid(shard, account.account)),
         account_number=number,
         status=STATUS_WORDS[account.state],
+        currency=currencies.code_of(own.currency),
         cash=units.cash_text(account.cash_e6),
-        buying_power=free,
-        non_marginable_buying_power=free,
+        cash_withdrawable=withdrawable,
+        cash_transferable=withdrawable,
+        buying_power=buying_power,
+        non_marginable_buying_power=buying_power,
         reserved=units.cash_text(account.reserved_e6),
+        settled=units.cash_text(own.settled_e6),
+        unsettled=units.cash_text(own.unsettled_e6),
+        balances=[_balance_shape(balance) for balance in balances],
         equity=equity,
         portfolio_value=equity,
         long_market_value=units.cash_text(value_e6),
@@ -168,7 +211,8 @@ def asset_shape(shard: int, instrument: InstrumentView, name: str, source: str) 
         symbol=instrument.symbol,
         name=name,
         status="active",
-        tradable=instrument.state == InstrumentState.OPEN,
+        tradable=instrument.state
+        in (InstrumentState.OPEN, InstrumentState.PRE_OPEN, InstrumentState.AUCTION),
         fractionable=instrument.lot_e8 < units.QTY_SCALE,
         min_order_size=lot,
         min_trade_increment=lot,

@@ -25,9 +25,10 @@ def _held(desk: Desk, account: int) -> list[tuple[PositionView, InstrumentView]]
 
 @get("/account", tags=["account"])
 async def get_account(request: AccountRequest, desk: NamedDependency[Desk]) -> Account:
-    """Cash, buying power (cash less what open orders reserve) and equity at the last prices."""
+    """Cash, settled and unsettled, buying power (cash less what open orders reserve) and equity at the last prices."""
     account = desk.account(request.user)
-    return account_shape(desk.shard, account, account.text, _held(desk, request.user))
+    balances = desk.view.balances(request.user)
+    return account_shape(desk.shard, account, account.text, _held(desk, request.user), balances)
 
 
 class Positions(Controller):

@@ -36,7 +36,7 @@ from sqlalchemy import (
 
 # The newest revision in services/migrations/versions; a test holds the two together. Known here so that a
 # start with an up-to-date database need not load alembic.
-HEAD: Final = "0001"
+HEAD: Final = "0002"
 
 # What is worth another attempt: the server or the way to it is ill, or another transaction was first.
 # PostgresError is not as a whole: a wrong statement stays wrong.
@@ -74,6 +74,7 @@ accounts: Final = Table(
     Column("account_id", BigInteger, primary_key=True),
     Column("account", Text, nullable=False),
     Column("state", Text, nullable=False),
+    Column("household_id", BigInteger),
     Column("seq", BigInteger, nullable=False),
     Column("updated_ns", BigInteger, nullable=False),
     Index("accounts_account", "account"),
@@ -88,6 +89,9 @@ instruments: Final = Table(
     Column("state", Text, nullable=False),
     Column("tick_size", _PRICE, nullable=False),
     Column("lot_size", _QTY, nullable=False),
+    Column("currency", Text, nullable=False),
+    Column("previous_close", _PRICE),
+    Column("reference_price", _PRICE),
     Column("seq", BigInteger, nullable=False),
     Column("updated_ns", BigInteger, nullable=False),
 )
@@ -158,14 +162,34 @@ positions: Final = Table(
     Column("updated_ns", BigInteger, nullable=False),
 )
 
+# One row for each currency that the account has money in.
 cash: Final = Table(
     "cash",
     metadata,
     Column("shard", SmallInteger, primary_key=True),
     Column("account_id", BigInteger, primary_key=True),
+    Column("currency", Text, primary_key=True),
     Column("account", Text, nullable=False),
     Column("cash", _MONEY, nullable=False),
     Column("reserved", _MONEY, nullable=False),
+    Column("seq", BigInteger, nullable=False),
+    Column("updated_ns", BigInteger, nullable=False),
+)
+
+# The levels above accounts. A limit that is null is none.
+groups: Final = Table(
+    "groups",
+    metadata,
+    Column("shard", SmallInteger, primary_key=True),
+    Column("group_id", BigInteger, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("level", Text, nullable=False),
+    Column("parent_id", BigInteger, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("currency", Text, nullable=False),
+    Column("max_order_notional", _MONEY),
+    Column("max_open_notional", _MONEY),
+    Column("max_gross", _MONEY),
     Column("seq", BigInteger, nullable=False),
     Column("updated_ns", BigInteger, nullable=False),
 )

@@ -30,6 +30,9 @@ _WHAT: Final = {
     schemas.AccountUpdate: ("account", "<account>", "<state>|rejected"),
     schemas.InstrumentUpdate: ("instrument", schemas.NOBODY, "<symbol>"),
     schemas.BreakUpdate: ("break", "<account>", "<kind>"),
+    schemas.GroupUpdate: ("group", "<group>", "<state>|rejected"),
+    schemas.SettlementUpdate: ("settlement", schemas.NOBODY, "<date>"),
+    schemas.TableUpdate: ("table", schemas.NOBODY, "<kind>-<number>"),
 }
 
 
@@ -58,7 +61,12 @@ def _type_text(hint: object) -> str:
     if isinstance(kinds, inspect.Metadata):
         kinds = kinds.type
     parts = kinds.types if isinstance(kinds, inspect.UnionType) else (kinds,)
-    words = {inspect.IntType: "integer", inspect.StrType: "text", inspect.NoneType: "null"}
+    words = {
+        inspect.IntType: "integer",
+        inspect.StrType: "text",
+        inspect.NoneType: "null",
+        inspect.BoolType: "true or false",
+    }
     return " or ".join(words[type(part)] for part in parts)
 
 

@@ -19,7 +19,7 @@ from services.upsert import Upsert
 
 NAME: Final = "portfolio"
 
-_ACCOUNTS: Final = Upsert(database.accounts)
+_ACCOUNTS: Final = Upsert(database.accounts, keep_if_null=frozenset({"household_id"}))
 _INSTRUMENTS: Final = Upsert(database.instruments)
 _ORDERS: Final = Upsert(
     database.orders,
@@ -29,6 +29,7 @@ _ORDERS: Final = Upsert(
 _EXECUTIONS: Final = Upsert(database.executions)
 _POSITIONS: Final = Upsert(database.positions)
 _CASH: Final = Upsert(database.cash)
+_GROUPS: Final = Upsert(database.groups)
 
 
 class Portfolio:
@@ -60,6 +61,7 @@ class Portfolio:
             await _EXECUTIONS.run(self._connection, list(batch.executions.values()))
             await _POSITIONS.run(self._connection, list(batch.positions.values()))
             await _CASH.run(self._connection, list(batch.cash.values()))
+            await _GROUPS.run(self._connection, list(batch.groups.values()))
 
     async def close(self) -> None:
         if self._connection is not None:

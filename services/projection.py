@@ -7,7 +7,15 @@ up here, and nothing can drift.
 from __future__ import annotations
 
 from core.rejects import Reject
-from services.schemas import AccountUpdate, BreakUpdate, CashUpdate, InstrumentUpdate, OrderUpdate, Update
+from services.schemas import (
+    AccountUpdate,
+    BreakUpdate,
+    CashUpdate,
+    GroupUpdate,
+    InstrumentUpdate,
+    OrderUpdate,
+    Update,
+)
 from services.upsert import Row
 
 
@@ -21,7 +29,8 @@ class Batch:
         self.orders: dict[int, Row] = {}
         self.executions: dict[int, Row] = {}
         self.positions: dict[tuple[int, int], Row] = {}
-        self.cash: dict[int, Row] = {}
+        self.cash: dict[tuple[int, str], Row] = {}
+        self.groups: dict[int, Row] = {}
 
     def add(self, update: Update) -> None:
         match update:
@@ -42,6 +51,25 @@ class Batch:
                     "state": update.state,
                     "tick_size": update.tick_size,
                     "lot_size": update.lot_size,
+                    "currency": update.currency,
+                    "previous_close": update.previous_close,
+                    "reference_price": update.reference_price,
+                    "seq": update.seq,
+                    "updated_ns": update.time_ns,
+                }
+
+            case GroupUpdate() if not update.reject_code:
+                self.groups[update.group_id] = {
+                    "shard": update.shard,
+                    "group_id": update.group_id,
+                    "name": update.group,
+                    "level": update.level,
+                    "parent_id": update.parent_id,
+                    "state": update.state,
+                    "currency": update.currency,
+                    "max_order_notional": update.max_order_notional,
+                    "max_open_notional": update.max_open_notional,
+                    "max_gross": update.max_gross,
                     "seq": update.seq,
                     "updated_ns": update.time_ns,
                 }
@@ -110,19 +138,22 @@ class Batch:
             }
 
     def _add_account(self, update: AccountUpdate | BreakUpdate) -> None:
+        """A break tells the state only: the household stays as it is (null: services/portfolio.py)."""
         self.accounts[update.account_id] = {
             "shard": update.shard,
             "account_id": update.account_id,
             "account": update.account,
             "state": update.state,
+            "household_id": update.household if isinstance(update, AccountUpdate) else None,
             "seq": update.seq,
             "updated_ns": update.time_ns,
         }
 
     def _add_cash(self, update: OrderUpdate | CashUpdate | AccountUpdate) -> None:
-        self.cash[update.account_id] = {
+        self.cash[update.account_id, update.currency] = {
             "shard": update.shard,
             "account_id": update.account_id,
+            "currency": update.currency,
             "account": update.account,
             "cash": update.cash,
             "reserved": update.reserved,

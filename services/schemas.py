@@ -1,4 +1,4 @@
-"""What goes over NATS: five kinds of update, declared once, with the subjects they travel on.
+"""What goes over NATS: the kinds of update, declared once, with the subjects they travel on.
 
 Always holds here: money, prices and quantities are exact decimal text, never JSON numbers, which many readers
 turn into floats. `type` names kind and version; a field may be added within a version, none is removed,
@@ -19,7 +19,7 @@ from msgspec import Meta
 
 ROOT: Final = "tradewind.v1"
 
-Kind: TypeAlias = Literal["order", "cash", "account", "instrument", "break"]
+Kind: TypeAlias = Literal["order", "cash", "account", "instrument", "break", "group", "settlement", "table"]
 
 # Where a subject's token has nothing to say: no account (instruments), or one that does not exist.
 NOBODY: Final = "_"
@@ -89,7 +89,17 @@ RejectCode: TypeAlias = Annotated[
 RejectMessage: TypeAlias = Annotated[
     str | None, Meta(description="The same as a sentence; null with code 0.")
 ]
-Cash: TypeAlias = Annotated[str, Meta(description="The account's cash after the event. Decimal, 6 places.")]
+Currency: TypeAlias = Annotated[
+    str, Meta(description="ISO 4217 code of `cash` and `reserved`; of a group, of all its money.")
+]
+Cash: TypeAlias = Annotated[
+    str,
+    Meta(description="The account's cash in `currency` after the event, by trade date. Decimal, 6 places."),
+]
+Limit: TypeAlias = Annotated[str | None, Meta(description="A limit in `currency`; null for none.")]
+Receivable: TypeAlias = Annotated[str, Meta(description="Proceeds of sales, in `cash`, not settled yet.")]
+Payable: TypeAlias = Annotated[str, Meta(description="Purchases, out of `cash`, not settled yet.")]
+Settled: TypeAlias = Annotated[str, Meta(description="cash - receivable + payable.")]
 Reserved: TypeAlias = Annotated[
     str, Meta(description="Cash set aside for its open orders after the event. Decimal, 6 places.")
 ]
@@ -170,6 +180,7 @@ class OrderUpdate(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", t
     cum_notional: Annotated[str, Meta(description="Money of all fills. Decimal, 6 places.")]
     reject_code: RejectCode
     reject_message: RejectMessage
+    currency: Currency
     cash: Cash
     reserved: Reserved
     position_qty: Annotated[
@@ -190,12 +201,16 @@ class CashUpdate(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", ta
     account_id: AccountId
     reject_code: RejectCode
     reject_message: RejectMessage
+    currency: Currency
     cash: Cash
     reserved: Reserved
+    receivable: Receivable
+    payable: Payable
+    settled: Settled
 
 
 class AccountUpdate(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag=f"{ROOT}.account"):
-    """An account opened, given other limits, or put in another state."""
+    """An account opened, given other limits, put in another state, or moved to another household."""
 
     shard: Shard
     seq: Seq
@@ -206,12 +221,20 @@ class AccountUpdate(msgspec.Struct, frozen=True, kw_only=True, tag_field="type",
     state: Annotated[str, Meta(description="active, reducing (may only sell what it holds), halted.")]
     reject_code: RejectCode
     reject_message: RejectMessage
+    currency: Currency
     cash: Cash
     reserved: Reserved
+    receivable: Receivable
+    payable: Payable
+    settled: Settled
+    settled_only: Annotated[bool, Meta(description="Whether it may buy with settled cash only.")]
+    household: Annotated[
+        int, Meta(description="Its household's number (GroupUpdate's group_id); 0 for none.")
+    ]
 
 
 class InstrumentUpdate(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag=f"{ROOT}.instrument"):
-    """An instrument defined, given other parameters, halted or opened."""
+    """An instrument defined, given other parameters or reference prices, or in another session."""
 
     shard: Shard
     seq: Seq
@@ -219,9 +242,21 @@ class InstrumentUpdate(msgspec.Struct, frozen=True, kw_only=True, tag_field="typ
     time_ns: TimeNs
     symbol: Symbol
     instrument_id: InstrumentId
-    state: Annotated[str, Meta(description="open, halted.")]
+    state: Annotated[str, Meta(description="open, halted, pre_open, auction, closed.")]
     tick_size: Annotated[str, Meta(description="Prices are multiples of it. Decimal, 8 places.")]
     lot_size: Annotated[str, Meta(description="Quantities are multiples of it. Decimal, 8 places.")]
+    currency: Annotated[str, Meta(description="ISO 4217 code of what it is paid with.")]
+    settle_days: Annotated[int, Meta(description="Settlement days between trade and settlement.")]
+    tick_table: Annotated[int, Meta(description="Number of its tick table; 0: `tick_size` alone counts.")]
+    lot_table: Annotated[int, Meta(description="Number of its lot table; 0: `lot_size` alone counts.")]
+    band_bps: Annotated[int, Meta(description="Static price band, in basis points; 0 for none.")]
+    previous_close: Annotated[str | None, Meta(description="Static price; null for none.")]
+    reference_price: Annotated[
+        str | None, Meta(description="Static price, counts before `previous_close`; null for none.")
+    ]
+    max_exposure: Annotated[
+        str | None, Meta(description="Limit of all accounts' position together; null for none.")
+    ]
     reject_code: RejectCode
     reject_message: RejectMessage
 
@@ -264,7 +299,66 @@ class BreakUpdate(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", t
     venues: Annotated[str | None, Meta(description="What the venue's copy says; null if it says nothing.")]
 
 
-Update: TypeAlias = OrderUpdate | CashUpdate | AccountUpdate | InstrumentUpdate | BreakUpdate
+class GroupUpdate(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag=f"{ROOT}.group"):
+    """A level above accounts defined, given other limits, or put in another state, which counts for all below it."""
+
+    shard: Shard
+    seq: Seq
+    prior_seq: PriorSeq
+    time_ns: TimeNs
+    group: Annotated[str, Meta(description="The group's name.")]
+    group_id: Annotated[int, Meta(description="Its number inside the shard, from 1; never given again.")]
+    parent_id: Annotated[int, Meta(description="The number of the group above it; 0 for a firm.")]
+    level: Annotated[str, Meta(description="firm, desk, advisor, household.")]
+    state: Annotated[str, Meta(description="active, reducing, halted.")]
+    reject_code: RejectCode
+    reject_message: RejectMessage
+    currency: Currency
+    reserved: Annotated[str, Meta(description="Cash set aside for the open orders of all accounts below.")]
+    gross: Annotated[str, Meta(description="What the positions of all accounts below cost, absolute values.")]
+    max_order_notional: Limit
+    max_open_notional: Limit
+    max_gross: Limit
+
+
+class SettlementUpdate(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag=f"{ROOT}.settlement"):
+    """A settlement day has ended: in every account, what was due on it has settled."""
+
+    shard: Shard
+    seq: Seq
+    prior_seq: PriorSeq
+    time_ns: TimeNs
+    date: Annotated[str, Meta(description="The day as YYYYMMDD; when refused, the last that has ended.")]
+    reject_code: RejectCode
+    reject_message: RejectMessage
+
+
+class TableUpdate(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag=f"{ROOT}.table"):
+    """A tick table or a lot table defined."""
+
+    shard: Shard
+    seq: Seq
+    prior_seq: PriorSeq
+    time_ns: TimeNs
+    kind: Annotated[str, Meta(description="tick, lot.")]
+    table: Annotated[int, Meta(description="Its number.")]
+    bands: Annotated[int, Meta(description="How many bands the tick table has now; 0 for a lot table.")]
+    round_lot: Annotated[str | None, Meta(description="Null for a tick table.")]
+    odd_lots: Annotated[bool, Meta(description="Whether a lot table takes other quantities too.")]
+    reject_code: RejectCode
+    reject_message: RejectMessage
+
+
+Update: TypeAlias = (
+    OrderUpdate
+    | CashUpdate
+    | AccountUpdate
+    | InstrumentUpdate
+    | BreakUpdate
+    | GroupUpdate
+    | SettlementUpdate
+    | TableUpdate
+)
 
 UPDATES: Final[tuple[type[Update], ...]] = (
     OrderUpdate,
@@ -272,12 +366,15 @@ UPDATES: Final[tuple[type[Update], ...]] = (
     AccountUpdate,
     InstrumentUpdate,
     BreakUpdate,
+    GroupUpdate,
+    SettlementUpdate,
+    TableUpdate,
 )
 
 
 def subject_of(update: Update) -> str:
-    """The subject that an update travels on. `what` is exec_type, paid or rejected, the state, the symbol, or
-    the break's kind."""
+    """The subject that an update travels on. `what` is exec_type, paid or rejected, the state, the symbol, the
+    break's kind, the date, or the table; a group's name stands where an account's does."""
     match update:
         case OrderUpdate():
             return subject("order", update.shard, update.account, update.exec_type)
@@ -291,6 +388,13 @@ def subject_of(update: Update) -> str:
             return subject("instrument", update.shard, "", update.symbol)
         case BreakUpdate():
             return subject("break", update.shard, update.account, update.kind)
+        case GroupUpdate():
+            what = "rejected" if update.reject_code else update.state
+            return subject("group", update.shard, update.group, what)
+        case SettlementUpdate():
+            return subject("settlement", update.shard, "", update.date)
+        case TableUpdate():
+            return subject("table", update.shard, "", f"{update.kind}-{update.table}")
 
 
 _ENCODER: Final = msgspec.json.Encoder()

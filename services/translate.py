@@ -10,14 +10,16 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import Final
 
-from core import ids, units
+from core import currencies, ids, units
 from core.events import Event, break_value, reject_message
 from core.records import (
+    NO_LIMIT,
     AccountState,
     BreakKind,
     EventKind,
     ExecType,
     InstrumentState,
+    Level,
     OrdStatus,
     OrdType,
     Side,
@@ -28,8 +30,11 @@ from services.schemas import (
     AccountUpdate,
     BreakUpdate,
     CashUpdate,
+    GroupUpdate,
     InstrumentUpdate,
     OrderUpdate,
+    SettlementUpdate,
+    TableUpdate,
     Update,
 )
 
@@ -60,6 +65,7 @@ REPORT_REFUSED: Final = "report_refused"
 _ACCOUNT_STATES: Final = _words(AccountState)
 _BREAKS: Final = _words(BreakKind)
 _INSTRUMENT_STATES: Final = _words(InstrumentState)
+_LEVELS: Final = _words(Level)
 
 
 def average_px_e8(cum_notional_e6: int, cum_qty_e8: int) -> int | None:
@@ -78,49 +84,140 @@ def to_update(event: Event, *, shard: int, prior_seq: int, account: str, symbol:
         case EventKind.ORDER:
             return _order(event, shard, prior_seq, account, symbol)
         case EventKind.CASH:
-            return CashUpdate(
-                shard=shard,
-                seq=event.seq,
-                prior_seq=prior_seq,
-                time_ns=event.time_ns,
-                account=account,
-                account_id=event.account,
-                reject_code=event.reject_code,
-                reject_message=_message(event),
-                cash=units.cash_text(event.cash_e6),
-                reserved=units.cash_text(event.reserved_e6),
-            )
+            return _cash(event, shard, prior_seq, account)
         case EventKind.ACCOUNT:
-            return AccountUpdate(
-                shard=shard,
-                seq=event.seq,
-                prior_seq=prior_seq,
-                time_ns=event.time_ns,
-                account=account,
-                account_id=event.account,
-                state=_word(_ACCOUNT_STATES, event.state),
-                reject_code=event.reject_code,
-                reject_message=_message(event),
-                cash=units.cash_text(event.cash_e6),
-                reserved=units.cash_text(event.reserved_e6),
-            )
+            return _account(event, shard, prior_seq, account)
         case EventKind.INSTRUMENT:
-            return InstrumentUpdate(
+            return _instrument(event, shard, prior_seq, symbol)
+        case EventKind.GROUP:
+            return _group(event, shard, prior_seq)
+        case EventKind.SETTLEMENT:
+            return SettlementUpdate(
                 shard=shard,
                 seq=event.seq,
                 prior_seq=prior_seq,
                 time_ns=event.time_ns,
-                symbol=symbol,
-                instrument_id=event.instrument,
-                state=_word(_INSTRUMENT_STATES, event.state),
-                tick_size=units.price_text(event.price_e8),
-                lot_size=units.qty_text(event.qty_e8),
+                date=str(event.date),
                 reject_code=event.reject_code,
                 reject_message=_message(event),
             )
+        case EventKind.INSTRUMENT_TABLE:
+            return _table(event, shard, prior_seq)
         case EventKind.BREAK:
             return _break(event, shard, prior_seq, account, symbol)
     raise ValueError(f"kind {event.kind} of seq {event.seq} is no event; ask EVENT_KINDS before")
+
+
+def _settled_text(event: Event) -> str:
+    return units.cash_text(event.cash_e6 - event.receivable_e6 + event.payable_e6)
+
+
+def _cash(event: Event, shard: int, prior_seq: int, account: str) -> CashUpdate:
+    return CashUpdate(
+        shard=shard,
+        seq=event.seq,
+        prior_seq=prior_seq,
+        time_ns=event.time_ns,
+        account=account,
+        account_id=event.account,
+        reject_code=event.reject_code,
+        reject_message=_message(event),
+        currency=currencies.code_of(event.currency),
+        cash=units.cash_text(event.cash_e6),
+        reserved=units.cash_text(event.reserved_e6),
+        receivable=units.cash_text(event.receivable_e6),
+        payable=units.cash_text(event.payable_e6),
+        settled=_settled_text(event),
+    )
+
+
+def _account(event: Event, shard: int, prior_seq: int, account: str) -> AccountUpdate:
+    return AccountUpdate(
+        shard=shard,
+        seq=event.seq,
+        prior_seq=prior_seq,
+        time_ns=event.time_ns,
+        account=account,
+        account_id=event.account,
+        state=_word(_ACCOUNT_STATES, event.state),
+        reject_code=event.reject_code,
+        reject_message=_message(event),
+        currency=currencies.code_of(event.currency),
+        cash=units.cash_text(event.cash_e6),
+        reserved=units.cash_text(event.reserved_e6),
+        receivable=units.cash_text(event.receivable_e6),
+        payable=units.cash_text(event.payable_e6),
+        settled=_settled_text(event),
+        settled_only=event.settled_only != 0,
+        household=event.group,
+    )
+
+
+def _instrument(event: Event, shard: int, prior_seq: int, symbol: str) -> InstrumentUpdate:
+    return InstrumentUpdate(
+        shard=shard,
+        seq=event.seq,
+        prior_seq=prior_seq,
+        time_ns=event.time_ns,
+        symbol=symbol,
+        instrument_id=event.instrument,
+        state=_word(_INSTRUMENT_STATES, event.state),
+        tick_size=units.price_text(event.price_e8),
+        lot_size=units.qty_text(event.qty_e8),
+        currency=currencies.code_of(event.currency),
+        settle_days=event.settle_days,
+        tick_table=event.tick_table,
+        lot_table=event.lot_table,
+        band_bps=event.band_bps,
+        previous_close=units.price_text(event.previous_close_e8) if event.previous_close_e8 else None,
+        reference_price=units.price_text(event.reference_e8) if event.reference_e8 else None,
+        max_exposure=_limit(event.max_exposure_qty_e8, units.QTY_SCALE),
+        reject_code=event.reject_code,
+        reject_message=_message(event),
+    )
+
+
+def _limit(value: int, scale: int) -> str | None:
+    return None if value == NO_LIMIT else units.from_fixed(value, scale)
+
+
+def _group(event: Event, shard: int, prior_seq: int) -> GroupUpdate:
+    return GroupUpdate(
+        shard=shard,
+        seq=event.seq,
+        prior_seq=prior_seq,
+        time_ns=event.time_ns,
+        group=_clean(event.text),
+        group_id=event.group,
+        parent_id=event.parent,
+        level=_word(_LEVELS, event.level),
+        state=_word(_ACCOUNT_STATES, event.state),
+        reject_code=event.reject_code,
+        reject_message=_message(event),
+        currency=currencies.code_of(event.currency),
+        reserved=units.cash_text(event.reserved_e6),
+        gross=units.cash_text(event.gross_e6),
+        max_order_notional=_limit(event.max_order_notional_e6, units.MONEY_SCALE),
+        max_open_notional=_limit(event.max_open_notional_e6, units.MONEY_SCALE),
+        max_gross=_limit(event.max_gross_e6, units.MONEY_SCALE),
+    )
+
+
+def _table(event: Event, shard: int, prior_seq: int) -> TableUpdate:
+    ticks = event.tick_table > 0
+    return TableUpdate(
+        shard=shard,
+        seq=event.seq,
+        prior_seq=prior_seq,
+        time_ns=event.time_ns,
+        kind="tick" if ticks else "lot",
+        table=event.tick_table or event.lot_table,
+        bands=event.bands,
+        round_lot=None if ticks else units.qty_text(event.qty_e8),
+        odd_lots=event.odd_lots != 0,
+        reject_code=event.reject_code,
+        reject_message=_message(event),
+    )
 
 
 def _order(event: Event, shard: int, prior_seq: int, account: str, symbol: str) -> OrderUpdate:
@@ -158,6 +255,7 @@ def _order(event: Event, shard: int, prior_seq: int, account: str, symbol: str) 
         cum_notional=units.cash_text(event.cum_notional_e6),
         reject_code=event.reject_code,
         reject_message=_message(event),
+        currency=currencies.code_of(event.currency),
         cash=units.cash_text(event.cash_e6),
         reserved=units.cash_text(event.reserved_e6),
         position_qty=units.qty_text(event.position_qty_e8),

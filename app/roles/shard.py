@@ -18,9 +18,11 @@ from typing import Final
 
 from actors.shard import Lane, Shard
 from actors.snapshot import Snapshot, SnapshotError, read_file
+from actors.tables import R_GROUPS
 from actors.view import StateView
 from app.config import Config
 from core import commands, units
+from core.records import Level
 from marketdata.instruments import InstrumentDefinition, definitions
 from services import database
 from services.snapshot_store import SnapshotStore
@@ -33,6 +35,14 @@ DEMO_CASH_E6: Final = units.cash_e6("1000000")
 DEMO_MAX_ORDER_QTY_E8: Final = units.qty_e8("10000")
 DEMO_MAX_ORDER_NOTIONAL_E6: Final = units.cash_e6("500000")
 DEMO_MAX_POSITION_QTY_E8: Final = units.qty_e8("50000")
+
+# The levels above it, from the top: to be seen and halted, without limits of their own.
+DEMO_GROUPS: Final = (
+    ("Tradewind", Level.FIRM),
+    ("Private clients", Level.DESK),
+    ("First advisor", Level.ADVISOR),
+    ("First household", Level.HOUSEHOLD),
+)
 
 # How long the bootstrap may take until the loop has answered: it takes milliseconds.
 BOOTSTRAP_TIMEOUT_S: Final = 10.0
@@ -90,7 +100,8 @@ def _differs(view: StateView, definition: InstrumentDefinition) -> bool:
 
 
 def _bootstrap(config: Config, shard: Shard) -> None:
-    """Define what is not there: instruments of the market data, and on the first start the demo account."""
+    """Define what is not there: instruments of the market data, and on the first start the demo account under its
+    firm, desk, advisor and household."""
     view = StateView.attach(config.run_dir)
     admin = shard.lanes[Lane.ADMIN]
     request = time.time_ns()
@@ -109,6 +120,10 @@ def _bootstrap(config: Config, shard: Shard) -> None:
                 )
             )
     if view.account_by_text(DEMO_ACCOUNT) is None:
+        groups = int(view.state.registers[R_GROUPS])
+        for above, (name, level) in enumerate(DEMO_GROUPS, groups):
+            parent = above if level is not Level.FIRM else 0
+            wanted.append(commands.define_group(request_id=request, name=name, level=level, parent=parent))
         wanted.append(
             commands.open_account(
                 request_id=request,
@@ -116,6 +131,7 @@ def _bootstrap(config: Config, shard: Shard) -> None:
                 max_order_qty_e8=DEMO_MAX_ORDER_QTY_E8,
                 max_order_notional_e6=DEMO_MAX_ORDER_NOTIONAL_E6,
                 max_position_qty_e8=DEMO_MAX_POSITION_QTY_E8,
+                household=groups + len(DEMO_GROUPS),
             )
         )
         number = len(view.accounts()) + 1

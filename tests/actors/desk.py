@@ -39,7 +39,7 @@ from shared_mem.log_reader import LogReader
 from shared_mem.log_writer import LogWriter
 
 SEGMENT_BYTES = log.SEGMENT_BYTES_MIN
-CAPACITY = Capacity(accounts=8, instruments=8, positions=16, orders=64)
+CAPACITY = Capacity(accounts=8, instruments=8, positions=16, orders=64, groups=8, cash=8)
 
 TICK_E8 = price_e8("0.01")
 LOT_E8 = qty_e8("0.0001")

@@ -8,9 +8,21 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from fractions import Fraction
 
-from core.records import AccountState, ExecType, InstrumentState, OrdStatus, OrdType, Side
+from core.currencies import USD
+from core.records import (
+    NO_LIMIT,
+    SETTLE_DAYS_EQUITY,
+    AccountState,
+    ExecType,
+    InstrumentState,
+    OrdStatus,
+    OrdType,
+    Side,
+)
 from core.rejects import Reject
 from core.units import INT64_MAX, PRICE_E8_MAX, QTY_E8_MAX, notional_e6, notional_up_e6
+from tests.actors import model_money
+from tests.actors.model_money import Balance, Money
 from tests.core.test_positions import Oracle
 
 ENDED = {OrdStatus.FILLED, OrdStatus.CANCELED, OrdStatus.REJECTED, OrdStatus.EXPIRED}
@@ -50,9 +62,19 @@ class Account:
     max_notional: int
     max_position: int
     state: int = AccountState.ACTIVE
-    cash: int = 0
-    paid_in: int = 0
+    currency: int = USD
+    settled_only: bool = False
+    household: int = 0
     positions: dict[int, Oracle] = field(default_factory=dict)
+    balances: dict[int, Balance] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.balances[self.currency] = Balance()
+
+    @property
+    def cash(self) -> int:
+        """In the account's own currency."""
+        return self.balances[self.currency].cash
 
 
 @dataclass
@@ -63,10 +85,19 @@ class Instrument:
     collar_bps: int
     quote_age_ms_max: int
     state: int = InstrumentState.OPEN
+    currency: int = USD
+    settle_days: int = SETTLE_DAYS_EQUITY
+    tick_table: int = 0
+    lot_table: int = 0
+    band_bps: int = 0
+    max_exposure: int = NO_LIMIT
+    previous_close: int = 0
+    reference: int = 0
 
 
 class Model:
     def __init__(self) -> None:
+        self.money = Money()
         self.accounts: dict[int, Account] = {}
         self.instruments: dict[int, Instrument] = {}
         self.orders: dict[int, Order] = {}
@@ -79,8 +110,17 @@ class Model:
             if o.account == account and o.leaves and instrument in (None, o.instrument) and side in (None, o.side)
         ]  # fmt: skip
 
-    def reserved(self, account: int) -> int:
-        return sum(o.reserved for o in self.open_orders(account))
+    def reserved(self, account: int, currency: int | None = None) -> int:
+        """In a currency; in the account's own where none is named."""
+        currency = currency or self.accounts[account].currency
+        return sum(
+            o.reserved
+            for o in self.open_orders(account)
+            if self.instruments[o.instrument].currency == currency
+        )
+
+    def open_orders_of(self, accounts: list[int]) -> list[Order]:
+        return [order for account in accounts for order in self.open_orders(account)]
 
     def open_qty(self, account: int, instrument: int, side: Side) -> int:
         return sum(o.leaves for o in self.open_orders(account, instrument, side))
@@ -109,29 +149,25 @@ class Model:
             return Reject.ACCOUNT_REDUCING, 0
         if account.state not in (AccountState.ACTIVE, AccountState.REDUCING):
             return Reject.ACCOUNT_NOT_ACTIVE, 0
-        if instrument.state != InstrumentState.OPEN:
-            return Reject.INSTRUMENT_HALTED, 0
+        code = model_money.judge_states(self, account, buying)
+        code = code or model_money.judge_session(instrument, ord_type, immediate=False)
+        if code:
+            return code, 0
         if qty <= 0:
             return Reject.QTY_NOT_POSITIVE, 0
         if qty % instrument.lot:
             return Reject.QTY_OFF_LOT, 0
         if ord_type is OrdType.LIMIT and price <= 0:
             return Reject.PRICE_NOT_POSITIVE, 0
-        if ord_type is OrdType.LIMIT and price % instrument.tick:
+        if ord_type is OrdType.LIMIT and price % model_money.tick_at(self, instrument, price):
             return Reject.PRICE_OFF_TICK, 0
+        if code := model_money.judge_lot(self, instrument, qty):
+            return code, 0
         if qty > min(account.max_qty, instrument.max_qty):
             return Reject.QTY_OVER_MAX, 0
-        touch = ask if buying else bid
-        if touch <= 0 or age_ms > instrument.quote_age_ms_max:
-            return Reject.NO_FRESH_QUOTE, 0
-        room = Fraction(touch * instrument.collar_bps, 10_000)
-        worst = touch + room if buying else touch - room
-        if ord_type is OrdType.LIMIT:
-            if price > worst if buying else price < worst:
-                return Reject.PRICE_OUTSIDE_COLLAR, 0
-        else:  # market with protection: the last tick inside the collar
-            ticks = worst / instrument.tick
-            price = (ticks.__floor__() if buying else ticks.__ceil__()) * instrument.tick
+        code, price = self._judge_price(instrument, buying, ord_type, price, ask if buying else bid, age_ms)
+        if code:
+            return code, 0
         needed = notional_up_e6(qty, price)
         if needed > MONEY_MAX:
             return Reject.AMOUNT_OVERFLOW, 0
@@ -142,8 +178,38 @@ class Model:
             return Reject.POSITION_OVER_LIMIT, 0
         if not buying and qty > held - self.open_qty(account_no, instrument_no, Side.SELL):
             return Reject.POSITION_NOT_HELD, 0
-        if buying and needed > account.cash - self.reserved(account_no):
-            return Reject.BUYING_POWER, 0
+        code = model_money.judge_exposure(self, instrument_no, qty, buying)
+        code = code or model_money.judge_money(self, account_no, instrument.currency, needed, buying)
+        code = code or model_money.judge_limits(self, account, instrument.currency, needed, buying)
+        return code, 0 if code else price
+
+    def _judge_price(
+        self, instrument: Instrument, buying: bool, ord_type: OrdType, price: int, touch: int, age_ms: int
+    ) -> tuple[Reject, int]:
+        """Collar and static band; the price for the venue."""
+        static, continuous = model_money.static_price(instrument), instrument.state == InstrumentState.OPEN
+        bps = instrument.band_bps or (0 if continuous else instrument.collar_bps)
+        low, high = (static + Fraction(static * sign * bps, 10_000) for sign in (-1, 1))
+        banded = not continuous or bool(static and bps)
+        if continuous:
+            if touch <= 0 or age_ms > instrument.quote_age_ms_max:
+                return Reject.NO_FRESH_QUOTE, 0
+            room = Fraction(touch * instrument.collar_bps, 10_000)
+            worst = touch + room if buying else touch - room
+            if ord_type is OrdType.LIMIT and (price > worst if buying else price < worst):
+                return Reject.PRICE_OUTSIDE_COLLAR, 0
+            if banded:
+                worst = min(worst, high) if buying else max(worst, low)
+        elif not static:
+            return Reject.NO_REFERENCE_PRICE, 0
+        else:
+            worst = high if buying else low
+        if ord_type is not OrdType.LIMIT:  # market with protection: the last tick inside the bound
+            tick = model_money.tick_at(self, instrument, worst.__floor__() if buying else worst.__ceil__())
+            ticks = worst / tick
+            price = (ticks.__floor__() if buying else ticks.__ceil__()) * tick
+        if banded and not low <= price <= high:
+            return Reject.PRICE_OUTSIDE_BAND, 0
         return Reject.NONE, price
 
     def cancel(self, account: int, order_id: int) -> Reject:
@@ -185,15 +251,18 @@ class Model:
         paid = notional_e6(qty, px)
         account = self.accounts[order.account]
         position = account.positions[order.instrument]
-        cash = account.cash + (-paid if order.side is Side.BUY else paid)
+        instrument = self.instruments[order.instrument]
+        amount = -paid if order.side is Side.BUY else paid
+        cash = model_money.balance(account, instrument.currency).cash + amount
         largest = (
             paid, cash, order.filled + qty, order.notional + paid, abs(position.qty) + qty,
             abs(position.realized) + abs(position.cost) + paid,
         )  # fmt: skip
-        if any(abs(number) > INT64_MAX for number in largest):
+        counted = model_money.fits(self, account, order.instrument, amount, qty)
+        if not counted or any(abs(number) > INT64_MAX for number in largest):
             return Reject.AMOUNT_OVERFLOW
         position.fill(order.side, qty, paid)
-        account.cash = cash
+        model_money.pay(self, account, instrument, amount)
         order.filled += qty
         order.notional += paid
         if order.status not in ENDED:
@@ -213,17 +282,3 @@ class Model:
         account = self.accounts[account_no]
         account.state = AccountState.HALTED if account.state == AccountState.HALTED else AccountState.REDUCING
         return account_no
-
-    # --- cash
-
-    def deposit(self, account_no: int, amount: int) -> Reject:
-        account = self.accounts.get(account_no)
-        if account is None:
-            return Reject.ACCOUNT_UNKNOWN
-        if abs(account.cash + amount) > INT64_MAX or abs(amount) > INT64_MAX:
-            return Reject.AMOUNT_OVERFLOW
-        if amount < 0 and -amount > account.cash - self.reserved(account_no):
-            return Reject.CASH_NOT_FREE
-        account.cash += amount
-        account.paid_in += amount
-        return Reject.NONE

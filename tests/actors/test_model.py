@@ -9,7 +9,7 @@ from typing import Any
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import initialize, invariant, precondition, rule
 
 from actors.replay import Replica
 from actors.snapshot import Snapshot, restore, state_hash, take
@@ -32,12 +32,14 @@ from core.units import INT64_MAX, QTY_E8_MAX, cash_e6, qty_e8
 from shared_mem.log import Reader
 from shared_mem.log_reader import LogReader
 from tests.actors import desk as stories
+from tests.actors import model_money
 from tests.actors.desk import ASK_E8, LOT_E8, SEGMENT_BYTES, TICK_E8, Desk
 from tests.actors.model import Account, Instrument, Model, Order
+from tests.actors.money_rules import MoneyRules
 from tests.core.test_positions import Oracle
 
 ACCOUNTS = st.sampled_from([1, 1, 1, 2, 3])  # 3 is opened by no one
-INSTRUMENTS = st.sampled_from([1, 1, 1, 2, 3])
+INSTRUMENTS = st.sampled_from([1, 1, 1, 2, 3, 3, 4])  # 3 is paid with euros, 4 is defined by no one
 QTY = st.one_of(
     st.integers(1, 40).map(lambda n: n * qty_e8(1)),
     st.integers(1, 10**6).map(lambda n: n * LOT_E8),
@@ -61,7 +63,7 @@ def cold_positions(state: State, owner: Any) -> Any:
     return state.cold[first : first + count] if count else []
 
 
-class History(RuleBasedStateMachine):
+class History(MoneyRules):
     @initialize()
     def a_market(self) -> None:
         self._folder = Path(tempfile.mkdtemp(dir="/dev/shm"))
@@ -77,6 +79,7 @@ class History(RuleBasedStateMachine):
                 TICK_E8, LOT_E8, qty_e8(5000), stories.COLLAR_BPS, 2000
             )
             self.deposit(number, cash_e6(100_000))
+        self.a_money_market()
 
     @precondition(
         lambda self: len(self.model.orders) < 60
@@ -159,7 +162,7 @@ class History(RuleBasedStateMachine):
 
     @rule(account=ACCOUNTS, amount=AMOUNT)
     def deposit(self, account: int, amount: int) -> None:
-        code = self.model.deposit(account, amount)
+        code = model_money.deposit(self.model, account, amount, 0)
         event = self.desk.do(stories.deposit(amount, account=account))
         assert event.reject_code == code
         if account in self.model.accounts:
@@ -193,7 +196,7 @@ class History(RuleBasedStateMachine):
         self.account_state(number, AccountState.ACTIVE)
         self.instrument_state(number, InstrumentState.OPEN)
 
-    @rule(instrument=INSTRUMENTS, state=st.sampled_from(InstrumentState))
+    @rule(instrument=INSTRUMENTS, state=st.sampled_from([InstrumentState.OPEN, *InstrumentState]))
     def instrument_state(self, instrument: int, state: InstrumentState) -> None:
         event = self.desk.do(commands.set_instrument_state(request_id=9, instrument=instrument, state=state))
         known = instrument in self.model.instruments
@@ -217,6 +220,7 @@ class History(RuleBasedStateMachine):
         assert (event.account, event.reject_code) == (account, 0)
         found = self.model.accounts[account]
         found.max_qty, found.max_notional, found.max_position = limits.values()
+        found.settled_only = False
 
     @rule(
         instrument=st.sampled_from([1, 2]),
@@ -225,8 +229,10 @@ class History(RuleBasedStateMachine):
     )
     def instrument_changes(self, instrument: int, ticks: int, bps: int) -> None:
         self.desk.do(stories.instrument(f"SYM{instrument}", tick_e8=ticks * TICK_E8, collar_bps=bps))
-        found = self.model.instruments[instrument]
-        found.tick, found.collar_bps = ticks * TICK_E8, bps
+        was = self.model.instruments[instrument]
+        found = Instrument(ticks * TICK_E8, LOT_E8, qty_e8(5000), bps, 2000, was.state)
+        found.previous_close, found.reference = was.previous_close, was.reference
+        self.model.instruments[instrument] = found
 
     @rule(account=ACCOUNTS)
     def becomes_passive(self, account: int) -> None:
@@ -248,7 +254,10 @@ class History(RuleBasedStateMachine):
         assert event.order_id == order.order_id
         assert event.ord_status == order.shown_status
         assert (event.cum_qty_e8, event.cum_notional_e6) == (order.filled, order.notional)
-        assert (event.cash_e6, event.reserved_e6) == (account.cash, self.model.reserved(order.account))
+        currency = self.model.instruments[order.instrument].currency
+        cash = model_money.balance(account, currency).cash
+        reserved = self.model.reserved(order.account, currency)
+        assert (event.currency, event.cash_e6, event.reserved_e6) == (currency, cash, reserved)
         assert (event.position_qty_e8, event.position_cost_e6) == (held.qty, held.cost)
         assert event.realized_e6 == held.realized
         assert event.text == order.client_order_id
@@ -258,15 +267,9 @@ class History(RuleBasedStateMachine):
         if not hasattr(self, "model"):
             return
         state, model = self.desk.state, self.model
-        for number, account in model.accounts.items():
+        for number in model.accounts:
             row = state.accounts[number - 1]
-            assert row["cash_e6"] == account.cash
-            assert row["reserved_e6"] == model.reserved(number)
             assert row["open_orders"] == len(model.open_orders(number))
-            held = account.positions.values()
-            assert account.cash + sum(p.cost - p.realized for p in held) == account.paid_in, (
-                "money is conserved"
-            )
         rows = state.positions[: int(state.registers[R_POSITIONS])]
         hot = {(int(r["account"]), int(r["instrument"])): r for r in rows if r["account"]}
         cold = {

@@ -27,10 +27,19 @@ from core.records import (
     TimeInForce,
 )
 
+U1 = st.integers(0, 255)
+U2 = st.integers(0, 2**16 - 1)
 U4 = st.integers(0, 2**32 - 1)
 U8 = st.integers(0, 2**64 - 1)
 I8 = st.integers(-(2**63), 2**63 - 1)
 TEXT = st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=TEXT_BYTES_MAX)
+
+
+def _four_bands(**names: Any) -> bytes:
+    """A tick table of as many bands as one command holds."""
+    [made] = commands.define_tick_table(bands=[(0, 1), (10, 5), (100, 10), (1000, 50)], **names)
+    return made
+
 
 # Each kind: the function that packs it, its arguments, and the name its text has there.
 MADE: dict[CommandKind, tuple[Any, dict[str, st.SearchStrategy[Any]], str]] = {
@@ -59,15 +68,21 @@ MADE: dict[CommandKind, tuple[Any, dict[str, st.SearchStrategy[Any]], str]] = {
     ),
     CommandKind.OPEN_ACCOUNT: (
         commands.open_account,
-        {"request_id": U8, "max_order_qty_e8": I8, "max_order_notional_e6": I8, "max_position_qty_e8": I8},
+        {
+            "request_id": U8, "max_order_qty_e8": I8, "max_order_notional_e6": I8, "max_position_qty_e8": I8,
+            "currency": U1, "settled_only": U1, "household": U4,
+        },
         "number",
     ),
-    CommandKind.DEPOSIT: (commands.deposit, {"request_id": U8, "account": U4, "amount_e6": I8}, "reference"),
+    CommandKind.DEPOSIT: (
+        commands.deposit, {"request_id": U8, "account": U4, "amount_e6": I8, "currency": U1}, "reference",
+    ),
     CommandKind.DEFINE_INSTRUMENT: (
         commands.define_instrument,
         {
             "request_id": U8, "tick_e8": I8, "lot_e8": I8, "max_order_qty_e8": I8, "collar_bps": U4,
-            "quote_age_ms_max": U4,
+            "quote_age_ms_max": U4, "currency": U1, "settle_days": U1, "band_bps": U4, "tick_table": U2,
+            "lot_table": U2, "max_exposure_qty_e8": I8,
         },
         "symbol",
     ),
@@ -90,6 +105,28 @@ MADE: dict[CommandKind, tuple[Any, dict[str, st.SearchStrategy[Any]], str]] = {
             "transact_time_ns": I8,
         },
         "exec_id",
+    ),
+    CommandKind.SETTLE_DAY: (commands.settle_day, {"request_id": U8, "date": U4}, ""),
+    CommandKind.DEFINE_GROUP: (
+        commands.define_group,
+        {
+            "request_id": U8, "level": U1, "parent": U4, "currency": U1, "max_order_notional_e6": I8,
+            "max_open_notional_e6": I8, "max_gross_e6": I8,
+        },
+        "name",
+    ),
+    CommandKind.SET_GROUP_STATE: (commands.set_group_state, {"request_id": U8, "group": U4, "state": U1}, ""),
+    CommandKind.MOVE_ACCOUNT: (commands.move_account, {"request_id": U8, "account": U4, "household": U4}, ""),
+    CommandKind.SET_REFERENCE_PRICE: (
+        commands.set_reference_price,
+        {"request_id": U8, "instrument": U4, "previous_close_e8": I8, "reference_e8": I8},
+        "",
+    ),
+    CommandKind.DEFINE_TICK_TABLE: (_four_bands, {"request_id": U8, "table": U2}, ""),
+    CommandKind.DEFINE_LOT_TABLE: (
+        commands.define_lot_table,
+        {"request_id": U8, "table": U2, "round_lot_e8": I8, "odd_lots": U1},
+        "",
     ),
 }  # fmt: skip
 
@@ -137,3 +174,11 @@ def test_text_is_never_cut() -> None:
 def test_an_unknown_kind_is_named(raw: bytes) -> None:
     with pytest.raises(CommandError, match=r"command kind \d+ is unknown; known are \[1, 2"):
         commands.decode(raw)
+
+
+def test_a_long_tick_table_is_several_commands_that_go_on_where_the_last_one_ended() -> None:
+    bands = [(n * 100, n + 1) for n in range(9)]
+    made = [commands.decode(raw) for raw in commands.define_tick_table(request_id=1, table=7, bands=bands)]
+    assert [(c["first_band"], c["bands"]) for c in made] == [(0, 4), (4, 4), (8, 1)]
+    found = [(c[f"from_{n}_e8"], c[f"tick_{n}_e8"]) for c in made for n in range(1, c["bands"] + 1)]
+    assert found == bands

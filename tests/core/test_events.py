@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core.event_layouts import EVENT_LAYOUTS
 from core.events import Event, decode
-from core.records import EVENT, EVENT_BYTES
+from core.records import EVENT, EVENT_BYTES, EventKind
 
 RANGES = {
     "u1": st.integers(0, 255),
@@ -16,14 +18,21 @@ RANGES = {
     "u8": st.integers(0, 2**64 - 1),
     "i8": st.integers(-(2**63), 2**63 - 1),
 }
-FIELDS = st.fixed_dictionaries(
-    {name: RANGES[EVENT[name].str.lstrip("<|")] for name in EVENT.names or () if name != "text_length"}
-)
+# Kinds whose layout is EVENT's, and one of each other layout.
+KINDS = [EventKind.ORDER, EventKind.CASH, EventKind.INSTRUMENT]
 
 
-@given(values=FIELDS, text=st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=128))
-def test_an_event_reads_back_whole(values: dict[str, int], text: str) -> None:
-    row = np.zeros(1, EVENT)
+def _fields(layout: np.dtype[np.void]) -> dict[str, st.SearchStrategy[int]]:
+    names = [name for name in layout.names or () if name not in ("kind", "text_length")]
+    return {name: RANGES[layout[name].str.lstrip("<|")] for name in names}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@given(data=st.data(), text=st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=128))
+def test_an_event_reads_back_whole(kind: EventKind, data: st.DataObject, text: str) -> None:
+    layout = EVENT_LAYOUTS.get(kind, EVENT)
+    values = {**data.draw(st.fixed_dictionaries(_fields(layout))), "kind": int(kind)}
+    row = np.zeros(1, layout)
     for name, value in {**values, "text_length": len(text)}.items():
         row[name] = value
     fields = row.tobytes()
@@ -34,7 +43,16 @@ def test_an_event_reads_back_whole(values: dict[str, int], text: str) -> None:
         assert {name: getattr(event, name) for name in values} == values
 
 
-def test_the_struct_has_every_field_of_the_record() -> None:
-    names = set(EVENT.names or ()) - {"text_length"}
-    assert set(Event.__struct_fields__) == names | {"seq", "time_ns", "text"}
+def test_the_struct_has_every_field_of_the_records() -> None:
+    names = {name for layout in (EVENT, *EVENT_LAYOUTS.values()) for name in layout.names or ()}
+    assert set(Event.__struct_fields__) == names - {"text_length"} | {"seq", "time_ns", "text"}
+
+
+def test_every_layout_is_of_one_size_and_begins_alike() -> None:
+    head = ("kind", "source", "text_length", "reject_code", "account", "instrument", "request_id", "order_id")
     assert EVENT_BYTES % 8 == 0
+    assert EVENT.fields is not None
+    for layout in EVENT_LAYOUTS.values():
+        assert layout.itemsize == EVENT_BYTES
+        assert layout.fields is not None
+        assert all(layout.fields[name] == EVENT.fields[name] for name in (*head, "cause_seq"))

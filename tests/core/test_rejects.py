@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core.currencies import EUR, USD
 from core.events import reject_message
 from core.records import AccountState, OrdStatus
 from core.rejects import TEXTS, Reject
@@ -49,6 +50,17 @@ def test_messages_say_values_in_their_own_units() -> None:
             0,
             int(AccountState.HALTED),
         ): "account state is HALTED; orders need ACTIVE",
+        (
+            Reject.CURRENCY_NOT_HELD,
+            EUR,
+            USD,
+        ): "needs cash in EUR, and the account has none; its own currency is USD",
+        (
+            Reject.DESK_OPEN_NOTIONAL,
+            10**9,
+            10**9 + 1,
+        ): "open orders of the account's desk would be 1000.000001, over its limit of 1000",
+        (Reject.NOT_IN_THIS_SESSION, 3, 2): "not taken in session PRE_OPEN; it is in AUCTION",
     }
     for (code, limit, value), text in wanted.items():
         assert text in reject_message(code, limit, value)
@@ -61,6 +73,6 @@ def test_an_unknown_code_is_still_a_sentence() -> None:
 @pytest.mark.parametrize("code", CODES)
 def test_codes_stand_in_their_bands_and_answer_as_client_errors(code: Reject) -> None:
     text = TEXTS[code]
-    assert int(code) // 100 in (1, 2, 3, 4, 5, 9)
+    assert int(code) // 100 in (1, 2, 3, 4, 5, 6, 9)
     assert 400 <= text.http < 600
     assert text.code // 10**5 in (400, 403, 404, 422, 503) or text.code == 40010001

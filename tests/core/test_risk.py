@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from core import risk
-from core.records import AccountState, InstrumentState, OrdType, Side
+from core.records import AccountState, InstrumentState, Level, OrdType, Side, TimeInForce
 from core.rejects import TEXTS, Reject
 from core.risk import CHECKS, PASS
+from core.units import INT64_MAX
 
 BUY, SELL, LIMIT, MARKET = Side.BUY, Side.SELL, OrdType.LIMIT, OrdType.MARKET
 
@@ -25,8 +26,95 @@ def test_account_state() -> None:
 
 def test_instrument_state() -> None:
     assert risk.instrument_state(InstrumentState.OPEN) == PASS
+    assert risk.instrument_state(InstrumentState.PRE_OPEN) == PASS
+    assert risk.instrument_state(InstrumentState.AUCTION) == PASS
+    closed = (Reject.SESSION_CLOSED, InstrumentState.PRE_OPEN, InstrumentState.CLOSED)
+    assert risk.instrument_state(InstrumentState.CLOSED) == closed
     assert risk.instrument_state(InstrumentState.HALTED)[0] == Reject.INSTRUMENT_HALTED
     assert risk.instrument_state(99)[0] == Reject.INSTRUMENT_HALTED
+
+
+DAY, IOC = TimeInForce.DAY, TimeInForce.IOC
+
+
+@pytest.mark.parametrize(
+    ("session", "taken"),
+    [
+        (InstrumentState.OPEN, {(LIMIT, DAY), (LIMIT, IOC), (MARKET, DAY), (MARKET, IOC)}),
+        (InstrumentState.PRE_OPEN, {(LIMIT, DAY)}),
+        (InstrumentState.AUCTION, {(LIMIT, DAY), (MARKET, DAY)}),
+    ],
+)
+def test_each_session_takes_its_own_kinds_of_order(
+    session: InstrumentState, taken: set[tuple[OrdType, TimeInForce]]
+) -> None:
+    found = {(t, f) for t in OrdType for f in (DAY, IOC) if risk.session_accepts(session, t, f) == PASS}
+    assert found == taken
+
+
+@pytest.mark.parametrize("level", Level)
+def test_the_state_of_a_level_counts_as_the_accounts_own(level: Level) -> None:
+    assert risk.level_state(level, AccountState.ACTIVE, BUY) == PASS
+    assert risk.level_state(level, AccountState.REDUCING, SELL) == PASS
+    code, _, _ = risk.level_state(level, AccountState.REDUCING, BUY)
+    assert Reject(code) is Reject[f"{level.name}_REDUCING"]
+    for state in (AccountState.HALTED, 99):
+        code, _, _ = risk.level_state(level, state, SELL)
+        assert Reject(code) is Reject[f"{level.name}_NOT_ACTIVE"]
+
+
+@pytest.mark.parametrize("level", Level)
+def test_the_limits_of_a_level_take_what_stands_at_them_and_no_more(level: Level) -> None:
+    def limits(needed: int, side: Side = BUY, most: int = INT64_MAX) -> tuple[int, int, int]:
+        """An order of at most 100; 30 of 100 reserved; 50 held, and with what is reserved at most 150."""
+        return risk.level_limits(level, side, needed, 30, 50, min(100, most), 100, 150)
+
+    assert limits(70) == PASS
+    assert limits(71) == (Reject[f"{level.name}_OPEN_NOTIONAL"], 100, 101)
+    assert limits(101) == (Reject[f"{level.name}_ORDER_NOTIONAL"], 100, 101)
+    assert limits(100, SELL) == PASS
+    assert limits(101, SELL)[0] == Reject[f"{level.name}_ORDER_NOTIONAL"]
+    assert risk.level_limits(level, BUY, 40, 30, 80, 100, 100, 150) == PASS
+    assert risk.level_limits(level, BUY, 41, 30, 80, 100, 100, 150) == (
+        Reject[f"{level.name}_GROSS_EXPOSURE"], 150, 151,
+    )  # fmt: skip
+
+
+def test_a_level_without_limits_still_counts_no_further_than_it_can() -> None:
+    none = INT64_MAX
+    assert risk.level_limits(Level.FIRM, BUY, 1, none - 1, 0, none, none, none) == PASS
+    assert (
+        risk.level_limits(Level.FIRM, BUY, 2, none - 1, 0, none, none, none)[0] == Reject.FIRM_OPEN_NOTIONAL
+    )
+    assert risk.level_limits(Level.FIRM, BUY, 1, 1, none, none, none, none)[0] == Reject.FIRM_GROSS_EXPOSURE
+
+
+def test_odd_lots_are_taken_where_they_are_allowed() -> None:
+    assert risk.round_lot(300, 100, 0) == risk.round_lot(301, 100, 1) == PASS
+    assert risk.round_lot(301, 100, 0) == (Reject.ODD_LOT, 100, 301)
+
+
+def test_the_static_band_bounds_both_sides() -> None:
+    assert risk.price_band(90, 90, 110) == risk.price_band(110, 90, 110) == PASS
+    assert risk.price_band(89, 90, 110) == (Reject.PRICE_OUTSIDE_BAND, 90, 89)
+    assert risk.price_band(111, 90, 110) == (Reject.PRICE_OUTSIDE_BAND, 110, 111)
+    assert risk.reference_is_set(1) == PASS
+    assert risk.reference_is_set(0)[0] == Reject.NO_REFERENCE_PRICE
+
+
+def test_the_exposure_of_all_accounts_counts_open_purchases() -> None:
+    assert risk.instrument_exposure(BUY, 10, 50, 40, 0, 100) == PASS
+    assert risk.instrument_exposure(BUY, 11, 50, 40, 0, 100) == (Reject.INSTRUMENT_EXPOSURE, 100, 101)
+    assert risk.instrument_exposure(SELL, 11, 500, 40, 0, 100) == PASS
+    assert risk.instrument_exposure(BUY, 1, 0, INT64_MAX, 0, INT64_MAX)[0] == Reject.INSTRUMENT_EXPOSURE
+    assert risk.instrument_exposure(BUY, 1, INT64_MAX, 0, 0, INT64_MAX)[0] == Reject.INSTRUMENT_EXPOSURE
+    assert risk.instrument_exposure(SELL, 1, 0, 0, INT64_MAX, INT64_MAX)[0] == Reject.INSTRUMENT_EXPOSURE
+
+
+def test_settled_cash_is_free_cash_less_what_is_to_come() -> None:
+    assert risk.settled_cash(BUY, 60, 100, 40) == PASS
+    assert risk.settled_cash(BUY, 61, 100, 40) == (Reject.CASH_UNSETTLED, 60, 61)
+    assert risk.settled_cash(SELL, 61, 0, 40) == PASS
 
 
 def test_tick_and_lot() -> None:
@@ -95,7 +183,8 @@ def test_the_policy_and_the_texts_name_the_same_checks() -> None:
     assert {code: TEXTS[code].check for code in names} == names
     in_policy = {check.name for check in CHECKS}
     odd_ones = {
-        Reject.CASH_NOT_FREE
+        Reject.CASH_NOT_FREE,
+        Reject.WITHDRAWAL_UNSETTLED,
     }  # a withdrawal is no order: it breaks the same limit, in actors/account.py
     assert {c for c, text in TEXTS.items() if text.check in in_policy} - set(names) == odd_ones
 

@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 
 from core import units
+from core.currencies import USD
+from core.event_layouts import EVENT_LAYOUTS
 from core.records import (
     EVENT,
     AccountState,
@@ -290,7 +292,10 @@ class Desk:
         )
 
     def _event(self, kind: EventKind, text: str, **fields: Any) -> int:
-        row = np.zeros(1, EVENT)
+        layout = EVENT_LAYOUTS.get(kind, EVENT)
+        row = np.zeros(1, layout)
+        if "currency" in (layout.names or ()):
+            row["currency"] = USD
         row["kind"] = kind
         row["text_length"] = len(text)
         row["cause_seq"] = self._writer.next_seq - 1

@@ -96,7 +96,9 @@ def test_the_average_price_of_half_a_unit_goes_to_the_even_side() -> None:
     assert average_px_e8(0, 0) is None
 
 
-@pytest.mark.parametrize("name", ["order", "cash", "account", "instrument", "break"])
+@pytest.mark.parametrize(
+    "name", ["order", "cash", "account", "instrument", "break", "group", "settlement", "table"]
+)
 def test_the_type_in_a_body_is_the_root_of_its_subject(name: str) -> None:
     tags = [update.__struct_config__.tag for update in schemas.UPDATES]
     assert f"tradewind.v1.{name}" in tags
