@@ -18,7 +18,7 @@ NODE_IS_NEW := node -e 'const [a, b] = process.versions.node.split(".").map(Numb
 	process.exit(a > 22 || (a == 22 && b >= 12) || (a == 20 && b >= 19) ? 0 : 1)'
 ROOMS := core shared_mem actors marketdata fix gateways services app
 
-.PHONY: help setup up down test bench lint load soak web browser clean lock
+.PHONY: help setup up down test bench lint load soak stress web browser clean lock
 
 help: ## this list
 	@echo "Tradewind: make TARGET [ARGS=\"…\"]"
@@ -49,6 +49,9 @@ load: setup .venv/.bench ## load on a running desk: order rate, latency, errors
 
 soak: setup ## FIX sessions for half an hour whose connections and processes die; nothing may be lost
 	@$(PYTHON) -m loadtests.fix_soak $(ARGS)
+
+stress: setup ## shared memory and the log between processes that are killed; every byte checked
+	@$(PYTHON) -m loadtests.stress $(ARGS)
 
 web: web/dist/.built ## build the page
 
