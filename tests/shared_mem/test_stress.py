@@ -1,4 +1,4 @@
-"""The stress of shared memory, shortly: processes killed at random moments, every byte checked. `make stress` is longer."""
+"""The stress of shared memory, shortly: processes killed at random, every byte checked. `make stress` is longer."""
 
 from __future__ import annotations
 
