@@ -139,12 +139,15 @@ class Batch:
 
     def _add_account(self, update: AccountUpdate | BreakUpdate) -> None:
         """A break tells the state only: the household stays as it is (null: services/portfolio.py)."""
+        before = self.accounts.get(update.account_id)
         self.accounts[update.account_id] = {
             "shard": update.shard,
             "account_id": update.account_id,
             "account": update.account,
             "state": update.state,
-            "household_id": update.household if isinstance(update, AccountUpdate) else None,
+            "household_id": (
+                update.household if isinstance(update, AccountUpdate) else before and before["household_id"]
+            ),
             "seq": update.seq,
             "updated_ns": update.time_ns,
         }

@@ -66,7 +66,10 @@ class RunningShard:
     def start(self) -> None:
         """Small, and asleep when there is nothing to do: the tests share two cores."""
         self._shard = Shard(
-            self._log_dir, self._run_dir, capacity=Capacity(16, 16, 64, 1024), idle=Idle(pauses=1, yields=1)
+            self._log_dir,
+            self._run_dir,
+            capacity=Capacity(16, 16, 64, 1024, groups=16, cash=16),
+            idle=Idle(pauses=1, yields=1),
         )
         self._shard.recover()
         self._shard.start()
@@ -132,6 +135,9 @@ class Market:
             quote_age_ms_max=3_600_000,
         )  # fmt: skip
         self._ask(self._admin, define)
+
+    def settle_day(self, date: int) -> None:
+        self._ask(self._admin, commands.settle_day(request_id=self._next_request(), date=date))
 
     def quote(self, symbol: str, bid: str, ask: str) -> None:
         """To the shard, as its live quote, and to whoever follows the ticks."""

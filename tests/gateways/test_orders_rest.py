@@ -60,6 +60,35 @@ def test_a_fill_shows_in_the_order_the_position_and_the_cash(client: httpx.Clien
     assert client.get("/v2/account").json()["equity"] == "100009.92"
 
 
+def test_what_was_bought_is_owed_until_its_settlement_day_ends(client: httpx.Client, market: Market) -> None:
+    order = place(client).json()
+    market.fill(order["id"], "10", "150")
+    account = client.get("/v2/account").json()
+    assert (account["cash"], account["settled"], account["unsettled"]) == ("98500", "100000", "-1500")
+    assert (account["cash_withdrawable"], account["currency"]) == ("98500", "USD")
+    market.settle_day(20261124)
+    account = client.get("/v2/account").json()
+    assert (account["cash"], account["settled"], account["unsettled"]) == ("98500", "98500", "0")
+
+
+def test_proceeds_are_buying_power_at_once_and_withdrawable_once_they_have_settled(
+    client: httpx.Client, market: Market
+) -> None:
+    market.fill(place(client).json()["id"], "10", "150")
+    sold = place(client, side="sell", client_order_id="sold").json()
+    market.fill(sold["id"], "10", "149.9")
+    account = client.get("/v2/account").json()
+    assert (account["buying_power"], account["cash_withdrawable"]) == ("99999", "98500")
+    assert account["balances"] == [
+        {
+            "currency": "USD", "cash": "99999", "reserved": "0", "settled": "100000", "unsettled": "-1",
+            "withdrawable": "98500",
+        }
+    ]  # fmt: skip
+    market.settle_day(20261124)
+    assert client.get("/v2/account").json()["cash_withdrawable"] == "99999"
+
+
 def test_buying_power_is_cash_less_what_open_orders_reserve(client: httpx.Client) -> None:
     resting(client, qty=100)
     account = client.get("/v2/account").json()

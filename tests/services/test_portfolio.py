@@ -313,7 +313,8 @@ async def test_a_cursor_that_another_process_moved_undoes_the_batch(postgres_url
     assert await early.place() == place == Place(0, 0)
     paid = schemas.CashUpdate(
         shard=0, seq=2, prior_seq=0, time_ns=1, account="A", account_id=1,
-        reject_code=0, reject_message=None, cash="5", reserved="0",
+        reject_code=0, reject_message=None, currency="USD", cash="5", reserved="0", receivable="0",
+            payable="0", settled="5",
     )  # fmt: skip
     await early.apply([], place, Place(7, 7))
     with pytest.raises(PlaceMoved, match="another process"):
