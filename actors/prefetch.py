@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Final
 
 from actors.emit import Array
-from actors.tables import R_NEXT_ORDER, State, bytes_hash, entry_row, pair_hash
+from actors.tables import R_NEXT_ORDER, R_SEQ, State, bytes_hash, entry_row, order_hash, pair_hash
 from core.records import FIELDS_BYTES, HEAD, TEXT_BYTES_MAX
 from shared_mem import ring
 from shared_mem.atomics import load_u16, load_u32, prefetch
@@ -54,10 +54,12 @@ def fetch_far(state: State, fields: int, text: int, text_length: int) -> None:
         _fetch(state.quotes, instrument - 1)
         slot = pair_hash(account, instrument) & (len(state.position_index) - 1)
         prefetch(_row(state.position_index, slot))
-    # The rows of new orders follow each other; so do their slots in the index of order ids.
+    # The rows of new orders follow each other, and nearly so do their numbers.
     row = (state.registers[R_NEXT_ORDER] + FAR) & (len(state.orders) - 1)
     _fetch(state.orders, row)
     prefetch(state.order_texts.ctypes.data + row * TEXT_BYTES_MAX)
+    soon = order_hash(state.registers[R_SEQ] + 2 * FAR)
+    prefetch(_row(state.order_index, soon & (len(state.order_index) - 1)))
     client = bytes_hash(text, min(text_length, TEXT_BYTES_MAX), account)
     prefetch(_row(state.client_index, client & (len(state.client_index) - 1)))
 

@@ -232,11 +232,17 @@ def pair_hash(account: int, instrument: int) -> int:
     return mix(account << 32 | instrument)
 
 
+# Entries of an index in a cache line.
+LINE_SLOTS: Final = 8
+
+
 @jit
 def order_hash(order_id: int) -> int:
-    """Order ids only grow, by two or more: halved, they fill their index from one end, line after line, and the next
-    order's slot is already in the cache."""
-    return int(np.int64(order_id)) >> 1  # from a row it is uint64, which beside an int64 would become a float
+    """Order ids only grow, by two or more: halved, the next order's slot is mostly in the line of the last one's. The
+    lines are spread: orders that followed each other would else stand in one run without a gap, and forgetting one
+    (`index_remove`) walks to the end of its run."""
+    half = int(np.int64(order_id)) >> 1  # from a row it is uint64, which beside an int64 would become a float
+    return mix(half // LINE_SLOTS) * LINE_SLOTS | half % LINE_SLOTS
 
 
 @jit
