@@ -39,7 +39,8 @@ ANSWER_TIMEOUT_S: Final = 10.0
 
 
 @contextmanager
-def _alone(config: Config) -> Iterator[None]:
+def alone(config: Config) -> Iterator[None]:
+    """While nobody else puts commands into the lane: the shard's role when it starts, or another such command."""
     descriptor = os.open(config.run_dir / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -50,7 +51,7 @@ def _alone(config: Config) -> Iterator[None]:
 
 def ask(config: Config, command: bytes, request_id: int) -> Event:
     """The shard's answer to one command. Raises StackError when it gives none."""
-    with _alone(config):
+    with alone(config):
         try:
             bell = Bell.attach(config.run_dir / BELL_FILE)
             lane = Ring.attach(config.run_dir / LANE_FILES[Lane.ADMIN], bell=bell)
@@ -146,6 +147,11 @@ def _open(words: argparse.Namespace, view: StateView, request: int) -> bytes:
     )
 
 
+def _account_state(words: argparse.Namespace, view: StateView, request: int) -> bytes:
+    state = AccountState[words.state.upper()]
+    return commands.set_account_state(request_id=request, account=_account(view, words.number), state=state)
+
+
 def _move(words: argparse.Namespace, view: StateView, request: int) -> bytes:
     household = 0 if words.household == "-" else _group(view, words.household)
     account = _account(view, words.number)
@@ -182,6 +188,7 @@ _MAKERS: Final[dict[str, Callable[[argparse.Namespace, StateView, int], bytes]]]
     "group": _define_group,
     "group-state": _group_state,
     "open": _open,
+    "account-state": _account_state,
     "move": _move,
     "pay": _pay,
     "session": _session,

@@ -53,6 +53,10 @@ ACTIONS: Final = {
             ("--max-position-qty", {"default": "50000", "metavar": "QTY"}),
         ),
     ),
+    "account-state": Action(
+        "let an account trade, only reduce, or do nothing; after a break with the venue too",
+        (("number", {}), ("state", {"choices": _STATES})),
+    ),
     "move": Action(
         "move an account to a household, or with - out of any",
         (("number", {}), ("household", {"metavar": "NAME"})),

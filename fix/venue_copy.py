@@ -194,8 +194,9 @@ class VenueCopy:
             exec_type=event.exec_type,
             side=event.side,
             symbol=self._symbol_of(event.instrument),
-            last_qty_e8=event.last_qty_e8,
-            last_px_e8=event.last_px_e8,
+            # As the venue told them, which is what was booked: a bust's event says what it undid.
+            last_qty_e8=report["last_qty_e8"],
+            last_px_e8=report["last_px_e8"],
             cum_qty_e8=report["cum_qty_e8"],
             transact_time_ns=report["transact_time_ns"],
             account=event.account,
@@ -294,8 +295,8 @@ def execution_of(message: Message, shard: int) -> Execution | None:
     except ReportError:
         order_id = 0  # nobody here gave that name
     name = message.get(Tag.OrigClOrdID) or message.require(Tag.ClOrdID)
-    if order_id and name != ids.cl_ord_id(shard, order_id):
-        return None
+    if order_id and not name.startswith(ids.cl_ord_id(shard, order_id)):
+        return None  # of another shard of ours
     side = message.require(Tag.Side)
     if len(side) != 1 or not side.isascii():
         raise ReportError(Tag.Side, f"Side {side[:8]!r} is not one character")

@@ -178,7 +178,7 @@ def _of_break(found: BreakUpdate) -> tuple[str, _Lines]:
         ("Venue says", found.venues or "nothing"),
         (
             "What to do",
-            f"settle it with the venue, then: tradewind account {found.account or 'NUMBER'} active",
+            f"settle it with the venue, then: tradewind admin account-state {found.account or 'NUMBER'} active",
         ),
         ("Time", _time_text(found.time_ns)),
     )

@@ -20,6 +20,7 @@ from actors.shard import Lane, Shard
 from actors.snapshot import Snapshot, SnapshotError, read_file
 from actors.tables import R_GROUPS
 from actors.view import StateView
+from app.admin import alone
 from app.config import Config
 from core import commands, units
 from core.records import Level
@@ -142,9 +143,10 @@ def _bootstrap(config: Config, shard: Shard) -> None:
         )
     deadline = time.monotonic() + BOOTSTRAP_TIMEOUT_S
     target = shard.writer.next_seq + len(wanted)
-    for command in wanted:
-        while not admin.try_push(command):
-            time.sleep(0.001)
+    with alone(config):
+        for command in wanted:
+            while not admin.try_push(command):
+                time.sleep(0.001)
     # With nothing to define there is nothing to wait for: after a lost tail the next number is far ahead of the last.
     while wanted and (len(admin) or view.seq < target - 1):
         if time.monotonic() > deadline:

@@ -9,13 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import pytest
 
 from core import commands
 from core.events import Event
 from core.records import AccountState, BreakKind, EventKind, ExecType
+from fix.codec import Message, encode, parse
+from fix.report_fields import ReportError
 from fix.simulator.words import Fault
 from fix.store import Store
-from fix.venue_copy import _State
+from fix.tags import Tag
+from fix.venue_copy import _State, execution_of
 from tests.fix.desk import Client, FixDesk
 from tests.fix.peers import until
 from tests.stack import free_port_base
@@ -63,8 +67,8 @@ async def test_normal_trading_is_no_break_whoever_is_killed(tmp_path: Path) -> N
         client = desk.client()
         await client.logged_on()
         await desk.is_copying()
-        for victims in (("venue_copy",), ("venue", "fix"), ("venue", "venue_copy"), ()):
-            await desk.buy(client, 75)
+        for victims in (("venue_copy",), ("venue", "fix", "venue_copy"), ()):
+            await desk.buy(client, 100)
             for victim in victims:
                 await desk.kill(victim)
             await asyncio.gather(*(desk.start(victim) for victim in victims))
@@ -105,7 +109,7 @@ MEANING = {
 
 
 async def test_each_fault_of_the_copy_is_one_break_and_its_account_may_only_reduce(tmp_path: Path) -> None:
-    settings = {"drop_copy_grace_ms": 4_000, "venue_copy_faults": tuple(Fault)}
+    settings = {"drop_copy_grace_ms": 3_000, "venue_copy_faults": tuple(Fault)}
     async with CopiedDesk(tmp_path / "desk", settings) as desk:
         client = desk.client()
         await client.logged_on()
@@ -124,7 +128,7 @@ async def test_each_fault_of_the_copy_is_one_break_and_its_account_may_only_redu
                 await asyncio.sleep(0.05)
         await desk.kill("venue_copy")  # what was raised stands in the log, and is not raised again
         await desk.start("venue_copy")
-        await asyncio.sleep(5)
+        await asyncio.sleep(3.5)
         found = desk.breaks()
         assert sorted(event.break_kind for event in found) == sorted(MEANING.values())
         assert {event.break_kind for event in found if event.account == 0} == {BreakKind.UNKNOWN_ORDER}
@@ -136,3 +140,63 @@ async def test_each_fault_of_the_copy_is_one_break_and_its_account_may_only_redu
         assert price.observed_value - price.limit_value == 10**6  # a cent
         assert by_kind[BreakKind.MISSING_AT_VENUE].observed_value == 0
         assert by_kind[BreakKind.MISSING_HERE].limit_value == 0
+
+
+def told(**changed: str) -> Message:
+    """A copy of a fill of order 7, by the names of tags; "" leaves one out."""
+    usual = {"MsgType": "8", "MsgSeqNum": "2", "OrderID": "V7", "ClOrdID": "TW000-7", "ExecID": "E1", "ExecType": "F",
+             "OrdStatus": "1", "Symbol": "AAPL", "Side": "1", "LastQty": "3", "LastPx": "150.25", "CumQty": "5",
+             "LeavesQty": "5", "TransactTime": "20261124-12:00:00.000"}  # fmt: skip
+    fields = [(Tag[name], value) for name, value in {**usual, **changed}.items() if value]
+    return parse(encode("FIX.4.4", fields))
+
+
+def test_a_fill_is_read_as_the_venue_tells_it() -> None:
+    found = execution_of(told(), shard=0)
+    assert found is not None
+    assert (found.exec_id, found.order_id, found.side, found.symbol) == ("E1", 7, ord("1"), "AAPL")
+    assert (found.last_qty_e8, found.last_px_e8, found.cum_qty_e8) == (3 * 10**8, 15_025_000_000, 5 * 10**8)
+
+
+@pytest.mark.parametrize(
+    ("exec_type", "trans_type", "kind"),
+    [
+        ("F", "", "F"),
+        ("G", "", "G"),
+        ("H", "", "H"),
+        ("1", "", "F"),
+        ("2", "0", "F"),
+        ("2", "1", "H"),
+        ("1", "2", "G"),
+    ],
+)
+def test_fills_corrections_and_busts_of_every_version_are_told_apart(
+    exec_type: str, trans_type: str, kind: str
+) -> None:
+    """FIX 4.2 says in ExecTransType (20) what later versions say in ExecType."""
+    found = execution_of(told(ExecType=exec_type, ExecTransType=trans_type), shard=0)
+    assert found is not None
+    assert found.exec_type == ord(kind)
+
+
+@pytest.mark.parametrize("exec_type", "045689ACDEI")
+def test_what_moves_no_money_is_passed_over(exec_type: str) -> None:
+    assert execution_of(told(ExecType=exec_type), shard=0) is None
+
+
+def test_another_shards_orders_are_passed_over_and_strangers_are_not() -> None:
+    assert execution_of(told(ClOrdID="TW001-7"), shard=0) is None
+    assert execution_of(told(ClOrdID="TW001-7"), shard=1) is not None
+    stranger = execution_of(told(ClOrdID="somebody's"), shard=0)
+    assert stranger is not None
+    assert stranger.order_id == 0
+    canceled = execution_of(told(ClOrdID="TW000-C9", OrigClOrdID="TW000-7"), shard=0)
+    assert canceled is not None
+    assert canceled.order_id == 7
+
+
+@pytest.mark.parametrize("name", ["LastQty", "LastPx", "CumQty", "Side"])
+def test_a_number_that_can_not_be_read_is_named(name: str) -> None:
+    with pytest.raises(ReportError) as raised:
+        execution_of(told(**{name: "many"}), shard=0)
+    assert raised.value.tag == Tag[name]

@@ -97,7 +97,7 @@ async def test_a_break_is_mailed_with_what_both_sides_say_and_what_to_do(
         "Account: TW000001 (state: reducing)",
         "Our log says: 10",
         "Venue says: 7",
-        "What to do: settle it with the venue, then: tradewind account TW000001 active",
+        "What to do: settle it with the venue, then: tradewind admin account-state TW000001 active",
     } <= set(lines)
 
 

@@ -12,6 +12,7 @@ from fix.simulator.orders import Answer, CancelReject, CancelRequest, Instrument
 from fix.simulator.words import ExecType, OrdType, TimeInForce
 
 OWNER = "TRADEWIND"
+COPY = "TRADEWIND-DC"  # its drop copy
 NOW_NS = 1_700_000_000_000_000_000
 SHARES = {"AAPL": Instrument(price_e8("0.01"), qty_e8(1)), "XOM": Instrument(price_e8("0.01"), qty_e8(1))}
 DAY, IOC = TimeInForce.DAY, TimeInForce.IOC

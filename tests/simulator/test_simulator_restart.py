@@ -33,7 +33,7 @@ from fix.simulator.orders import Answer, CancelReject, Report
 from fix.simulator.words import ExecType
 from fix.tags import MsgType, Tag
 from fix.timestamps import format_ns
-from tests.simulator.desk import NOW_NS, OWNER, SHARES, Auditor, reports
+from tests.simulator.desk import COPY, NOW_NS, OWNER, SHARES, Auditor, reports
 
 REPO = Path(__file__).resolve().parents[2]
 
@@ -100,7 +100,7 @@ class Venue:
         self.quotes = Quotes()
         self.exchange = Exchange(SHARES, self.quotes)
         self.venue = venue_module.Venue(
-            self.exchange, folder, "SIMULATOR", only({OWNER}), clock=lambda: NOW_NS
+            self.exchange, folder, "SIMULATOR", only({OWNER, COPY}), clock=lambda: NOW_NS
         )
         self.simulator, self.acceptor = self.venue.simulator, self.venue.acceptor
         self.index = 0

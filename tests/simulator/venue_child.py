@@ -18,10 +18,10 @@ from fix.simulator.control import OPERATOR
 from fix.simulator.exchange import Exchange
 from fix.simulator.market import NoMarket, Quotes
 from fix.simulator.venue import Venue
-from tests.simulator.desk import OWNER, SHARES
+from tests.simulator.desk import COPY, OWNER, SHARES
 
 QUOTE_S = 0.002
-LET_IN = frozenset({OWNER, "ANNA", "BEN", OPERATOR})
+LET_IN = frozenset({OWNER, COPY, "ANNA", "BEN", OPERATOR})
 
 
 async def serve(folder: Path, port: int, has_quotes: bool) -> None:
