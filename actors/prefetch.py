@@ -66,8 +66,10 @@ def fetch_far(state: State, fields: int, text: int, text_length: int) -> None:
 
 @jit
 def fetch_near(state: State, fields: int) -> None:
-    """The position of the order NEAR places behind: its slot in the index is here by now."""
+    """The position and the household of the order NEAR places behind: what names their rows is here by now."""
     account, instrument = load_u32(fields + _ACCOUNT), load_u32(fields + _INSTRUMENT)
+    if 1 <= account <= len(state.accounts) and state.accounts[account - 1].household > 0:
+        prefetch(_row(state.groups, int(state.accounts[account - 1].household) - 1))
     entry = state.position_index[pair_hash(account, instrument) & (len(state.position_index) - 1)]
     if entry != 0:
         prefetch(_row(state.positions, entry_row(entry)))

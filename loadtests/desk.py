@@ -20,15 +20,18 @@ import numpy as np
 from actors import shard as shard_module
 from actors.emit import Command, Out
 from actors.shard import LANE_CAPACITY, TICKS_CAPACITY, Lane, Shard, Wiring
-from actors.tables import R_ACCOUNTS, R_COMMANDS, R_INSTRUMENTS, R_ORDERS, Array, Capacity, State
+from actors.tables import R_ACCOUNTS, R_COMMANDS, R_GROUPS, R_INSTRUMENTS, R_ORDERS, Array, Capacity, State
 from core import commands
 from core.records import (
     COMMAND_BYTES,
+    DEFINE_GROUP,
     FIELDS_BYTES,
     HEAD,
     NEW_ORDER,
+    OPEN_ACCOUNT,
     TICK,
     TICK_BYTES,
+    Level,
     OrdType,
     Side,
     Source,
@@ -54,6 +57,9 @@ BID_E8, ASK_E8 = 99 * 10**8, 100 * 10**8
 # Enough for every order of a benchmark: the most that a thousand million shares cost.
 CASH_E6: Final = 10**17
 LIMIT_QTY_E8: Final = 10**13
+# Above the accounts: a firm, its desks, their advisors, the advisors' households.
+DESKS, ADVISORS, HOUSEHOLD_ACCOUNTS = 8, 256, 3
+GROUP_LIMIT_E6: Final = 10**18
 TEXT_LENGTH: Final = 16
 ZIPF_EXPONENT: Final = 1.1
 # Of a table that a benchmark does not fill.
@@ -138,6 +144,13 @@ def drain_ticks(state: State, wiring: Wiring, count: int, scratch: int) -> int:
     return clock_ns(CLOCK_MONOTONIC, scratch) - begin
 
 
+class Links(NamedTuple):
+    """The u4 of each command that names another actor, at the beginning of a word."""
+
+    offset: int
+    numbers: Array
+
+
 def offset_of(layout: np.dtype[Any], field: str) -> int:
     fields = layout.fields
     assert fields is not None
@@ -160,14 +173,17 @@ def feed(template: bytes, words: Mapping[int, np.ndarray], size: int = COMMAND_B
     return Feed(record, np.array(offsets, np.int64), columns)
 
 
-def _named(template: bytes, count: int) -> Feed:
-    """Commands with a text of their own."""
-    numbers = np.arange(count)
+def _named(template: bytes, count: int, first: int = 0, links: Links | None = None) -> Feed:
+    """Commands with a text of their own, made of the numbers from `first` on."""
+    numbers = np.arange(first, first + count)
     words = {
         offset_of(HEAD, "request_id"): numbers,
         FIELDS_BYTES: _letters(numbers),
         FIELDS_BYTES + 8: np.full(count, int.from_bytes(b"TRADEWIN", "little")),
     }
+    if links is not None:
+        rest = int.from_bytes(template[links.offset : links.offset + 8], "little") >> 32
+        words[links.offset] = links.numbers.astype(np.int64) | rest << 32
     return feed(template, words)
 
 
@@ -230,12 +246,23 @@ def power_of_two(least: int) -> int:
     return 1 << max(least - 1, 1).bit_length()
 
 
+def groups_over(accounts: int) -> dict[Level, int]:
+    """How many groups of each level stand above so many accounts."""
+    return {
+        Level.FIRM: 1,
+        Level.DESK: DESKS,
+        Level.ADVISOR: ADVISORS,
+        Level.HOUSEHOLD: -(-accounts // HOUSEHOLD_ACCOUNTS),
+    }
+
+
 def capacity_for(accounts: int, orders: int) -> Capacity:
     """Tables for so many accounts and orders, each order on a position of its own. An index is at most half full, and
     no row is used twice."""
     rows = max(power_of_two(orders), FEW_ROWS)
     return tables(
         accounts=max(power_of_two(accounts), FEW_ROWS),
+        groups=max(power_of_two(sum(groups_over(accounts).values())), FEW_ROWS),
         instruments=power_of_two(INSTRUMENTS),
         positions=rows,
         orders=rows,
@@ -321,11 +348,13 @@ class Desk:
             collar_bps=500, quote_age_ms_max=10**9,
         )  # fmt: skip
         self.serve(Lane.ADMIN, _named(asked, instruments))
+        households = self._open_groups(accounts)
         asked = commands.open_account(
             request_id=0, number="-" * TEXT_LENGTH, max_order_qty_e8=LIMIT_QTY_E8,
             max_order_notional_e6=LIMIT_QTY_E8, max_position_qty_e8=10**15,
         )  # fmt: skip
-        self.serve(Lane.ADMIN, _named(asked, accounts))
+        links = Links(offset_of(OPEN_ACCOUNT, "household"), households[np.arange(accounts) % len(households)])
+        self.serve(Lane.ADMIN, _named(asked, accounts, links=links))
         numbers = np.arange(1, accounts + 1)
         words = {offset_of(HEAD, "account"): names_word(numbers, np.zeros(accounts))}
         self.serve(Lane.ADMIN, feed(commands.deposit(request_id=0, account=0, amount_e6=CASH_E6), words))
@@ -333,6 +362,22 @@ class Desk:
         assert found == (accounts, instruments), f"the desk has {found} accounts and instruments"
         assert int(self.state.accounts["cash_e6"][accounts - 1]) == CASH_E6, "a deposit was refused"
         self.quote(np.arange(1, instruments + 1))
+
+    def _open_groups(self, accounts: int) -> Array:
+        """Firm, desks, advisors and households, each with limits that no order meets; the households' numbers."""
+        numbers = np.zeros(1, np.int64)  # the firm is in no group
+        made = 0
+        for level, count in groups_over(accounts).items():
+            asked = commands.define_group(
+                request_id=0, name="-" * TEXT_LENGTH, level=level, max_order_notional_e6=GROUP_LIMIT_E6,
+                max_open_notional_e6=GROUP_LIMIT_E6, max_gross_e6=GROUP_LIMIT_E6,
+            )  # fmt: skip
+            links = Links(offset_of(DEFINE_GROUP, "parent"), numbers[np.arange(count) % len(numbers)])
+            self.serve(Lane.ADMIN, _named(asked, count, first=made, links=links))
+            numbers = np.arange(made + 1, made + count + 1)
+            made += count
+        assert self.register(R_GROUPS) == made, "a group was refused"
+        return numbers
 
     def quote(self, instruments: np.ndarray) -> int:
         """Bring a quote for each into the instrument actors; nanoseconds in the shard's code."""
