@@ -12,6 +12,7 @@ Always holds:
 from __future__ import annotations
 
 import errno
+import logging
 import math
 import os
 import threading
@@ -42,6 +43,8 @@ from shared_mem.log import (
     segment_path,
 )
 from shared_mem.log_writer import LogWriter
+
+_log: Final = logging.getLogger("tradewind.log")
 
 # The flusher looks at least this often, should a wake-up ever fail it; and so often it tries a full disk again.
 FLUSH_POLL_S: Final = 0.05
@@ -171,6 +174,8 @@ class Flusher(threading.Thread):
         if is_done or time.monotonic() - self._failed_at < FLUSH_POLL_S:
             return
         if self._file(number) is not None and self._file(number + 1) is not None:
+            if self.disk_full:
+                _log.warning("there is room for the log again: new orders are taken")
             self.disk_full = False
             self._tail.set_word(DISK_END, NO_END)
 
@@ -184,6 +189,12 @@ class Flusher(threading.Thread):
             fd = _reserve(path, self._tail.segment_bytes)
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+                if not self.disk_full:
+                    _log.error(
+                        "no room for %s (%s): new orders are rejected until there is; cancels go on",
+                        path,
+                        os.strerror(error.errno),
+                    )
                 self.disk_full = True
                 self._failed_at = time.monotonic()
                 self._tail.set_word(DISK_END, number * self._tail.segment_bytes)

@@ -28,6 +28,7 @@ from shared_mem.log import (
     LogCorrupt,
     Reader,
     Tail,
+    load_word,
     scan,
     segment_numbers,
     segment_path,
@@ -194,6 +195,7 @@ class LogReader:
 
     def close(self) -> None:
         clear_flag(self._flag)
-        store_word(self._flag + READER_PID, 0)
+        if int(load_word(self._flag + READER_PID)) == os.getpid():  # not another reader of this name
+            store_word(self._flag + READER_PID, 0)
         self._close_file()
         os.close(self._fd)

@@ -65,7 +65,7 @@ class LogWriter:
         """Go on where the log ends: in the tail when it is still in memory, else at the end of the files.
 
         Each opening is an epoch of its own: `epoch`, or one more than the log's last when that is higher.
-        Raises LogCorrupt, LogExhausted or LogError.
+        Raises LogCorrupt, LogExhausted, LogError, or NoRoom where memory is too small for the tail.
         """
         if segment_bytes < SEGMENT_BYTES_MIN or segment_bytes % mmap.PAGESIZE:
             raise LogError(
@@ -76,6 +76,8 @@ class LogWriter:
         tail = _living_tail(run_dir, log_id, segment_bytes)
         if tail is None:
             tail = _tail_from_files(log_dir, run_dir, log_id, shard, segment_bytes)
+        tail.segment.advise_huge()
+        tail.segment.prefault()  # touched once, now: a first store to a page costs as much as ten records
         if tail.written_seq >= NUMBERS_END or tail.written >= NUMBERS_END:
             raise LogExhausted(
                 f"the log in {log_dir} ends at seq {tail.written_seq}, position {tail.written}: its numbers are nearly "

@@ -16,6 +16,7 @@ from core.records import ExecType, OrdStatus, Source
 from core.rejects import Reject
 from core.units import cash_e6, qty_e8
 from shared_mem import log, ring
+from shared_mem.idle import STRATEGIES, strategy
 from tests.actors.desk import ASK_E8, CAPACITY, SEGMENT_BYTES, ShardDesk, account, deposit, order
 from tests.shared_mem.desk import small_disk
 from tests.shared_mem.loops import slots_given_back_too_early
@@ -228,7 +229,10 @@ def test_a_start_survives_a_tail_torn_at_any_byte_of_the_last_command(a_shard: S
         assert again.shard.writer.position == (end if nothing_torn else start)
 
 
-def test_running_it_answers_everything_and_stops_in_order(a_shard: ShardDesk) -> None:
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_running_it_answers_everything_and_stops_in_order(a_shard: ShardDesk, name: str) -> None:
+    """Whatever it does when there is nothing to do."""
+    a_shard.shard._idle = strategy(name)
     a_shard.shard.start()
     a_shard.running = True
     for n in range(50):

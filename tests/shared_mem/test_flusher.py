@@ -177,7 +177,9 @@ def test_a_full_disk_is_told_while_there_is_room_and_room_lets_all_go_on(
     assert payloads(everything(desk.reader())) == expected
 
 
-def test_the_running_flusher_finds_the_room_that_came(a_small_disk: Path, run_dir: Path) -> None:
+def test_the_running_flusher_says_that_the_disk_is_full_and_finds_the_room_that_came(
+    a_small_disk: Path, run_dir: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     filler = a_small_disk / "filler"
     filler.write_bytes(FILLER)
     desk = LogDesk(a_small_disk, run_dir)
@@ -189,6 +191,10 @@ def test_the_running_flusher_finds_the_room_that_came(a_small_disk: Path, run_di
     while desk.tail.word(log.DISK_END) != log.NO_END:
         time.sleep(0.001)
     desk.flusher.stop()
+    told = [record.getMessage() for record in caplog.records]
+    assert len(told) == 2, "once each, however often it was tried"
+    assert "no room for" in told[0]
+    assert "there is room for the log again" in told[1]
 
 
 def _limited(log_dir: Path, run_dir: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import threading
 from pathlib import Path
@@ -15,8 +16,18 @@ from shared_mem.bell import sleep_on
 from shared_mem.log import RECORD_BYTES_MAX, CursorInvalid, Gate, LogCorrupt, LogError, LogExhausted
 from shared_mem.log_reader import LogReader
 from shared_mem.log_writer import LogWriter
-from shared_mem.segment import SegmentMissing
-from tests.shared_mem.desk import COMMAND, EVENT, LEFT_OUT, SEGMENT_BYTES, LogDesk, everything, flip, payloads
+from shared_mem.segment import NoRoom, SegmentMissing
+from tests.shared_mem.desk import (
+    COMMAND,
+    EVENT,
+    LEFT_OUT,
+    SEGMENT_BYTES,
+    LogDesk,
+    everything,
+    flip,
+    payloads,
+    small_disk,
+)
 
 PAYLOAD_MAX = RECORD_BYTES_MAX - log.RECORD_HEADER_BYTES
 
@@ -298,3 +309,27 @@ def test_a_reader_is_woken_for_what_a_killed_writer_published_and_did_not_ring_f
     assert not sleep_on(reader.fileno(), 0)
     LogWriter.open(a_log.log_dir, a_log.run_dir, 0, segment_bytes=SEGMENT_BYTES).close()
     assert sleep_on(reader.fileno(), 0)
+
+
+def test_the_tail_is_touched_once_when_the_log_is_opened(a_log: LogDesk) -> None:
+    path = log.tail_path(a_log.run_dir)
+    assert path.stat().st_blocks * 512 >= log.DATA + SEGMENT_BYTES
+
+
+def test_memory_that_is_too_small_for_the_tail_is_told_at_the_start(tmp_path: Path) -> None:
+    with small_disk(tmp_path, SEGMENT_BYTES // 2) as memory, pytest.raises(NoRoom, match="make room in"):
+        LogWriter.open(tmp_path / "log", memory, 0, segment_bytes=SEGMENT_BYTES)
+
+
+def test_a_reader_that_closes_leaves_another_of_its_name_in_the_tail(a_log: LogDesk) -> None:
+    """Two people read by hand: what the one still needs is kept when the other ends."""
+    first, second = a_log.reader(), a_log.reader()
+    pid = first._flag + log.READER_PID
+    log.store_word(pid, 1)  # as if the second were another process
+    first.close()
+    a_log._readers.remove(first)
+    assert log.load_word(pid) == 1
+    log.store_word(pid, os.getpid())
+    second.close()
+    a_log._readers.remove(second)
+    assert log.load_word(pid) == 0
