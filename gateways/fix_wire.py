@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 
 from core import events, ids, units
 from core.events import Event
-from core.records import TEXT_BYTES_MAX, ExecType, OrdStatus, OrdType, Side, TimeInForce
+from core.records import TEXT_BYTES_MAX, ExecType, Level, OrdStatus, OrdType, Side, TimeInForce
 from core.rejects import Reject
 from fix import timestamps
 from fix.codec import Message
@@ -37,6 +37,9 @@ _ORD_REJ_REASON: Final = {
     Reject.ACCOUNT_UNKNOWN: OrdRejReason.UNKNOWN_ACCOUNT,
     Reject.INSTRUMENT_UNKNOWN: OrdRejReason.UNKNOWN_SYMBOL,
     Reject.INSTRUMENT_HALTED: OrdRejReason.EXCHANGE_CLOSED,
+    Reject.SESSION_CLOSED: OrdRejReason.EXCHANGE_CLOSED,
+    Reject.NOT_IN_THIS_SESSION: OrdRejReason.EXCHANGE_CLOSED,
+    Reject.ODD_LOT: OrdRejReason.INCORRECT_QUANTITY,
     Reject.QTY_OFF_LOT: OrdRejReason.INCORRECT_QUANTITY,
     Reject.QTY_NOT_POSITIVE: OrdRejReason.INCORRECT_QUANTITY,
     Reject.QTY_OVER_MAX: OrdRejReason.ORDER_EXCEEDS_LIMIT,
@@ -44,6 +47,13 @@ _ORD_REJ_REASON: Final = {
     Reject.BUYING_POWER: OrdRejReason.ORDER_EXCEEDS_LIMIT,
     Reject.POSITION_OVER_LIMIT: OrdRejReason.ORDER_EXCEEDS_LIMIT,
     Reject.POSITION_NOT_HELD: OrdRejReason.ORDER_EXCEEDS_LIMIT,
+    Reject.CASH_UNSETTLED: OrdRejReason.ORDER_EXCEEDS_LIMIT,
+    Reject.INSTRUMENT_EXPOSURE: OrdRejReason.ORDER_EXCEEDS_LIMIT,
+    **{
+        Reject[f"{level.name}_{limit}"]: OrdRejReason.ORDER_EXCEEDS_LIMIT
+        for level in Level
+        for limit in ("ORDER_NOTIONAL", "OPEN_NOTIONAL", "GROSS_EXPOSURE")
+    },
     Reject.DUPLICATE_CLIENT_ORDER_ID: OrdRejReason.DUPLICATE_ORDER,
 }
 _CXL_REJ_REASON: Final = {
