@@ -15,8 +15,10 @@ from actors.cancel import on_cancel
 from actors.emit import P_EPOCH, P_POSITION, P_SEQ, P_TIME, Command, Out, emit, journal, new_event
 from actors.new_order import on_new_order
 from actors.passive import on_passivate
+from actors.replace import on_replace
 from actors.report import on_report
 from actors.tables import LANES_MAX, R_COMMANDS, R_EPOCH, R_LANES, R_POSITION, R_SEQ, R_TIME, State
+from actors.timers import on_timer
 from core.records import LANE_SHIFT, CommandKind, EventKind
 from core.rejects import Reject
 from shared_mem.jit import jit, whole
@@ -38,6 +40,10 @@ _MOVE_ACCOUNT: Final = int(CommandKind.MOVE_ACCOUNT)
 _SET_REFERENCE_PRICE: Final = int(CommandKind.SET_REFERENCE_PRICE)
 _DEFINE_TICK_TABLE: Final = int(CommandKind.DEFINE_TICK_TABLE)
 _DEFINE_LOT_TABLE: Final = int(CommandKind.DEFINE_LOT_TABLE)
+_REPLACE: Final = int(CommandKind.REPLACE)
+_DAY_END: Final = int(CommandKind.DAY_END)
+_EXPIRE: Final = int(CommandKind.EXPIRE)
+_ASK_STATUS: Final = int(CommandKind.ASK_STATUS)
 _ORDER_EVENT: Final = int(EventKind.ORDER)
 _UNKNOWN: Final = int(Reject.COMMAND_UNKNOWN)
 
@@ -50,6 +56,10 @@ def _apply_other(state: State, out: Out, command: Command) -> None:
         on_report(state, out, command)
     elif kind == _CANCEL:
         on_cancel(state, out, command)
+    elif kind == _REPLACE:
+        on_replace(state, out, command)
+    elif kind == _DAY_END or kind == _EXPIRE or kind == _ASK_STATUS:
+        on_timer(state, out, command)
     elif kind == _OPEN_ACCOUNT:
         account.open_account(state, out, command)
     elif kind == _DEPOSIT:

@@ -112,3 +112,31 @@ def book(state: State, balance: Any, amount_e6: int, settle_days: int) -> None:
         balance.receive_3_e6 += received
         balance.pay_3_e6 += paid
     end_write(balance)
+
+
+@jit
+def can_unbook(balance: Any, amount_e6: int) -> bool:
+    """Whether cash can count the amount of a trade being taken back."""
+    return money.add(balance.cash_e6, -amount_e6) != money.OVERFLOW
+
+
+@jit
+def unbook(state: State, balance: Any, amount_e6: int, due: int) -> None:
+    """Take a trade's money back, out of cash and of the bucket that it is in by now; `due`: it has settled when so many
+    settlement days have ended, and then it is in none."""
+    begin_write(balance)
+    _settle(state, balance)
+    balance.cash_e6 -= amount_e6
+    received = max(amount_e6, 0)
+    paid = max(-amount_e6, 0)
+    left = due - state.registers[R_SETTLEMENTS]
+    if left == 1:
+        balance.receive_1_e6 -= received
+        balance.pay_1_e6 -= paid
+    elif left == 2:
+        balance.receive_2_e6 -= received
+        balance.pay_2_e6 -= paid
+    elif left == 3:
+        balance.receive_3_e6 -= received
+        balance.pay_3_e6 -= paid
+    end_write(balance)

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from actors.balances import book, can_book, free_e6, receivable_e6
+from actors.balances import book, can_book, can_unbook, free_e6, receivable_e6, unbook
 from actors.levels import can_count, carry
-from actors.tables import R_INSTRUMENTS, State, begin_write, end_write, find_cash
+from actors.tables import R_INSTRUMENTS, R_SETTLEMENTS, State, begin_write, end_write, find_cash
 from core import risk
 from core.rejects import Reject
 from shared_mem.jit import jit
@@ -99,3 +99,33 @@ def pay(state: State, order: Any, amount_e6: int, gross_change_e6: int) -> None:
     else:
         book(state, state.cash[link - 1], amount_e6, int(instrument.settle_days))
     carry(state, int(account.household), int(instrument.currency), 0, gross_change_e6)
+
+
+@jit
+def settles_at(state: State, order: Any) -> int:
+    """How many settlement days have ended when a fill of now has settled."""
+    settle_days = int(state.instruments[order.instrument - 1].settle_days)
+    return int(state.registers[R_SETTLEMENTS]) + settle_days
+
+
+@jit
+def can_take_back(state: State, order: Any, amount_e6: int, cost_e6: int) -> bool:
+    """Whether the balance can count a fill's money being taken back, and every level a cost that changes by so much."""
+    account = state.accounts[order.account - 1]
+    link = paying_cash(state, int(order.account), int(order.instrument))
+    fits = can_unbook(account, amount_e6) if link == 0 else can_unbook(state.cash[link - 1], amount_e6)
+    currency = int(state.instruments[order.instrument - 1].currency)
+    return fits and can_count(state, int(account.household), currency, abs(cost_e6))
+
+
+@jit
+def take_back(state: State, order: Any, amount_e6: int, due: int, gross_change_e6: int) -> None:
+    """What `pay` booked for a fill, the other way; `due` as `settles_at` told then."""
+    account = state.accounts[order.account - 1]
+    link = paying_cash(state, int(order.account), int(order.instrument))
+    if link == 0:
+        unbook(state, account, amount_e6, due)
+    else:
+        unbook(state, state.cash[link - 1], amount_e6, due)
+    currency = int(state.instruments[order.instrument - 1].currency)
+    carry(state, int(account.household), currency, 0, gross_change_e6)

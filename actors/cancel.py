@@ -5,19 +5,18 @@ Always holds: a cancel is never held back by a check or a limit.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from actors.account import reject
 from actors.emit import P_TIME, Command, Out, emit, new_event
-from actors.orders import show_order
+from actors.orders import show_order, status_shown
 from actors.tables import State, begin_write, end_write, find_order
-from core.order_states import is_terminal
-from core.records import EventKind, ExecType, OrdStatus
+from core.order_states import may_cancel
+from core.records import EventKind, ExecType
 from core.rejects import Reject
 from shared_mem.jit import jit
 
 _ORDER: Final = int(EventKind.ORDER)
-_PENDING: Final = int(OrdStatus.PENDING_CANCEL)
 _EXEC_PENDING: Final = int(ExecType.PENDING_CANCEL)
 _EXEC_REJECT: Final = int(ExecType.CANCEL_REJECT)
 _UNKNOWN: Final = int(Reject.ORDER_UNKNOWN)
@@ -35,12 +34,20 @@ def on_cancel(state: State, out: Out, command: Command) -> None:
         emit(out)
         return
     order = state.orders[row]
-    if is_terminal(int(order.status)) or order.cancel_pending:
+    shown = status_shown(order)
+    if not may_cancel(shown):
         event.exec_type = _EXEC_REJECT
         show_order(state, out, row, event)
-        reject(event, _NOT_OPEN, 0, _PENDING if order.cancel_pending else int(order.status))
+        reject(event, _NOT_OPEN, 0, shown)
         emit(out)
         return
+    ask_for_cancel(state, out, row, event)
+
+
+@jit
+def ask_for_cancel(state: State, out: Out, row: int, event: Any) -> None:
+    """Of an order that may be canceled: the mark, and the event that sends the question to the venue."""
+    order = state.orders[row]
     begin_write(order)
     order.cancel_pending = 1
     order.updated_ns = out.pen[P_TIME]

@@ -69,6 +69,7 @@ class Command(NamedTuple):
     reference: Array
     tick_table: Array
     lot_table: Array
+    timer: Array
 
 
 def command_slot() -> Command:
@@ -89,6 +90,7 @@ def command_slot() -> Command:
         records.SET_REFERENCE_PRICE,
         records.DEFINE_TICK_TABLE,
         records.DEFINE_LOT_TABLE,
+        records.TIMER,
     )
     return Command(raw, raw[FIELDS_BYTES:], *(raw.view(layout) for layout in layouts))
 

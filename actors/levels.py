@@ -66,10 +66,10 @@ def check_states(state: State, household: int, side: int) -> tuple[int, int, int
 
 @jit
 def check_limits(
-    state: State, household: int, side: int, currency: int, needed_e6: int
+    state: State, household: int, side: int, currency: int, needed_e6: int, own_e6: int
 ) -> tuple[int, int, int]:
     """The limits of each level, from the household up. A purchase in a currency that no limit is set in is refused; a
-    sale in it passes, for it only brings a risk down."""
+    sale in it passes, for it only brings a risk down. own: what an order that is to be replaced has of reserved."""
     if household == 0:
         return risk.PASS
     counted = int(state.groups[household - 1].currency)
@@ -83,7 +83,7 @@ def check_limits(
                 int(group.level),
                 side,
                 needed_e6,
-                group.reserved_e6,
+                group.reserved_e6 - own_e6,
                 group.gross_e6,
                 group.max_order_notional_e6,
                 group.max_open_notional_e6,

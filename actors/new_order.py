@@ -30,6 +30,8 @@ _MARKET: Final = int(OrdType.MARKET)
 _LIMIT: Final = int(OrdType.LIMIT)
 _DAY: Final = int(TimeInForce.DAY)
 _IOC: Final = int(TimeInForce.IOC)
+_GTC: Final = int(TimeInForce.GTC)
+_GTD: Final = int(TimeInForce.GTD)
 _PENDING_NEW: Final = int(OrdStatus.PENDING_NEW)
 _REJECTED: Final = int(OrdStatus.REJECTED)
 _EXEC_PENDING_NEW: Final = int(ExecType.PENDING_NEW)
@@ -39,14 +41,27 @@ _ACCOUNT_UNKNOWN: Final = int(Reject.ACCOUNT_UNKNOWN)
 _INSTRUMENT_UNKNOWN: Final = int(Reject.INSTRUMENT_UNKNOWN)
 _DUPLICATE: Final = int(Reject.DUPLICATE_CLIENT_ORDER_ID)
 _AMOUNT_OVERFLOW: Final = int(Reject.AMOUNT_OVERFLOW)
+_EXPIRE_TIME: Final = int(Reject.EXPIRE_TIME_PAST)
 _LOG_FULL: Final = int(Reject.LOG_FULL)
 _ORDERS_FULL: Final = int(Reject.ORDER_TABLE_FULL)
 _POSITIONS_FULL: Final = int(Reject.POSITION_TABLE_FULL)
 
 
 @jit
-def check(state: State, order: Any, account: Any, instrument: Any, now_ns: int) -> tuple[int, int, int, int]:
-    """The policy (core/risk.py, CHECKS) on one order: (code, limit, value, price for the venue)."""
+def check(
+    state: State,
+    order: Any,
+    account: Any,
+    instrument: Any,
+    now_ns: int,
+    filled_e8: int,
+    own_open_e8: int,
+    own_reserved_e6: int,
+) -> tuple[int, int, int, int]:
+    """The policy (core/risk.py, CHECKS) on one order: (code, limit, value, price for the venue).
+
+    Of a replacement: what of it is filled already, and what the order it replaces holds, which is free for it: what
+    sums are asked for is how much more it needs."""
     code, limit, value = risk.account_state(account.state, order.side)
     if code:
         return code, limit, value, 0
@@ -79,18 +94,25 @@ def check(state: State, order: Any, account: Any, instrument: Any, now_ns: int) 
     if row >= 0:
         position = state.positions[row]
         held, open_buy, open_sell = position.qty_e8, position.open_buy_e8, position.open_sell_e8
+    leaves = order.qty_e8 - filled_e8
+    more = leaves - own_open_e8
+    if filled_e8 > 0:
+        needed = money.notional_up_e6(leaves, price)
     code, limit, value = risk.position_limit(
-        order.side, order.qty_e8, held, open_buy, open_sell, account.max_position_qty_e8
+        order.side, more, held, open_buy, open_sell, account.max_position_qty_e8
     )
     if code:
         return code, limit, value, 0
-    code, limit, value = check_exposure(state, int(order.instrument) - 1, order.side, order.qty_e8)
+    code, limit, value = check_exposure(state, int(order.instrument) - 1, order.side, more)
     if code:
         return code, limit, value, 0
-    code, limit, value = check_money(state, int(order.account), int(instrument.currency), order.side, needed)
+    currency = int(instrument.currency)
+    code, limit, value = check_money(
+        state, int(order.account), currency, order.side, needed - own_reserved_e6
+    )
     if code:
         return code, limit, value, 0
-    code, limit, value = check_limits(state, household, order.side, int(instrument.currency), needed)
+    code, limit, value = check_limits(state, household, order.side, currency, needed, own_reserved_e6)
     return code, limit, value, price
 
 
@@ -127,7 +149,18 @@ def _is_known(order: Any) -> bool:
     """Side, order type and time in force are ones that the checks know."""
     side_is_known = order.side == _BUY or order.side == _SELL
     type_is_known = order.ord_type == _MARKET or order.ord_type == _LIMIT
-    return side_is_known and type_is_known and (order.tif == _DAY or order.tif == _IOC)
+    return side_is_known and type_is_known and (order.tif == _IOC or may_rest(order.tif))
+
+
+@jit
+def may_rest(tif: int) -> bool:
+    return tif == _DAY or tif == _GTC or tif == _GTD
+
+
+@jit
+def expires_rightly(tif: int, expire_time_ns: int, now_ns: int) -> bool:
+    """A GTD order has a time that is to come, another has none."""
+    return expire_time_ns > now_ns if tif == _GTD else expire_time_ns == 0
 
 
 @jit
@@ -139,6 +172,9 @@ def on_new_order(state: State, out: Out, command: Command) -> None:
         return
     if not _is_known(order):
         _refuse(state, out, command, _COMMAND_UNKNOWN, 0, 0, 0)
+        return
+    if not expires_rightly(order.tif, order.expire_time_ns, out.pen[P_TIME]):
+        _refuse(state, out, command, _EXPIRE_TIME, 0, 0, 0)
         return
     account_at = account_row(state, int(order.account))
     if account_at < 0:
@@ -158,7 +194,7 @@ def on_new_order(state: State, out: Out, command: Command) -> None:
         return
     account = state.accounts[account_at]
     instrument = state.instruments[instrument_at]
-    code, limit, value, price = check(state, order, account, instrument, out.pen[P_TIME])
+    code, limit, value, price = check(state, order, account, instrument, out.pen[P_TIME], 0, 0, 0)
     if code:
         _refuse(state, out, command, code, limit, value, 0)
         return
@@ -189,18 +225,23 @@ def _accept(
     order.source = asked.source
     order.previous_order_id = account.last_order_id
     order.previous_row = account.last_order_row
+    order.replacement = 0
+    order.replacing = 0
+    order.replacements = 0
     order.reject_code = 0
     order.side = asked.side
     order.ord_type = asked.ord_type
     order.tif = asked.tif
     order.status = _PENDING_NEW
     order.cancel_pending = 0
+    order.stale = 0
     order.qty_e8 = asked.qty_e8
     order.price_e8 = asked.price_e8
     order.route_price_e8 = price
     order.cum_qty_e8 = 0
     order.cum_notional_e6 = 0
     order.reserved_e6 = 0
+    order.expire_time_ns = asked.expire_time_ns
     order.created_ns = out.pen[P_TIME]
     order.updated_ns = out.pen[P_TIME]
     order.filled_ns = 0

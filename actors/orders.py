@@ -1,7 +1,8 @@
 """Order rows: taking one, finding one, showing one in an event, ending one.
 
 Always holds: an open order's row is never used again; a row that is used again has first left both indexes. What
-an order holds (cash, open quantity) is zero once it has ended.
+an order holds (cash, open quantity) is zero once it has ended; while a replace is pending it is the larger of what
+the old and the new terms need.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from actors.account import show_cash
 from actors.buying import carry_reservation, paying_cash
 from actors.emit import Out, set_text
 from actors.exposure import carry_open
-from actors.passive import take_position_row
+from actors.passive import find_cold, take_position_row
 from actors.tables import (
     R_NEXT_ORDER,
     R_ORDERS,
@@ -27,8 +28,8 @@ from actors.tables import (
     order_hash,
 )
 from core.money import notional_up_e6
-from core.order_states import is_terminal
-from core.records import OrdStatus, Side
+from core.order_states import is_terminal, shown_status
+from core.records import Side
 from shared_mem.jit import jit
 
 # How many rows are looked at for one whose order has ended, when the table has been filled once. Open orders
@@ -36,7 +37,6 @@ from shared_mem.jit import jit
 RECYCLE_LOOK_MAX: Final = 64
 
 _BUY: Final = int(Side.BUY)
-_PENDING_CANCEL: Final = int(OrdStatus.PENDING_CANCEL)
 
 
 @jit
@@ -46,7 +46,7 @@ def free_order_row(state: State) -> int:
     next_row = int(state.registers[R_NEXT_ORDER])
     for step in range(min(RECYCLE_LOOK_MAX, capacity)):
         row = (next_row + step) & (capacity - 1)
-        if row >= state.registers[R_ORDERS] or is_terminal(int(state.orders[row].status)):
+        if row >= state.registers[R_ORDERS] or not is_open(state.orders[row]):
             return row
     return -1
 
@@ -93,32 +93,62 @@ def order_position(state: State, order: Any) -> int:
 
 
 @jit
+def is_open(order: Any) -> bool:
+    """Whether its venue may still move it: not ended, or filled while a pending replace may give it more."""
+    return not is_terminal(int(order.status)) or order.replacing != 0
+
+
+@jit
+def status_shown(order: Any) -> int:
+    return shown_status(int(order.status), order.cancel_pending != 0, order.replacing != 0)
+
+
+@jit
 def leaves_qty_e8(order: Any) -> int:
-    """What may still fill: zero once the order has ended."""
+    """What may still fill by the terms that hold: zero once the order has ended."""
     return 0 if is_terminal(int(order.status)) else max(order.qty_e8 - order.cum_qty_e8, 0)
 
 
 @jit
-def hold(state: State, row: int, leaves_before_e8: int) -> None:
+def open_qty_e8(state: State, order: Any) -> int:
+    """What may still fill by the terms that hold or by those asked for, whichever is more."""
+    leaves = leaves_qty_e8(order)
+    if order.replacing == 0:
+        return leaves
+    return max(leaves, state.replacements[order.replacing - 1].qty_e8 - order.cum_qty_e8)
+
+
+@jit
+def _needed_e6(state: State, order: Any) -> int:
+    """Cash that a purchase may still take, by the terms that hold or by those asked for."""
+    needed = notional_up_e6(leaves_qty_e8(order), order.route_price_e8)
+    if order.replacing == 0:
+        return needed
+    asked = state.replacements[order.replacing - 1]
+    return max(needed, notional_up_e6(max(asked.qty_e8 - order.cum_qty_e8, 0), asked.route_price_e8))
+
+
+@jit
+def hold(state: State, row: int, open_before_e8: int) -> None:
     """Bring what the order holds to what it now needs: reserved cash for a buy, open quantity on its side."""
     order = state.orders[row]
-    leaves = leaves_qty_e8(order)
+    open_now = open_qty_e8(state, order)
     account = state.accounts[order.account - 1]
     position = state.positions[order_position(state, order)]
     needed = 0
     begin_write(position)
     if order.side == _BUY:
-        needed = notional_up_e6(leaves, order.route_price_e8)
-        position.open_buy_e8 += leaves - leaves_before_e8
+        needed = _needed_e6(state, order)
+        position.open_buy_e8 += open_now - open_before_e8
     else:
-        position.open_sell_e8 += leaves - leaves_before_e8
+        position.open_sell_e8 += open_now - open_before_e8
     end_write(position)
-    carry_open(state, int(order.instrument) - 1, int(order.side), leaves - leaves_before_e8)
+    carry_open(state, int(order.instrument) - 1, int(order.side), open_now - open_before_e8)
     carry_reservation(state, order, needed - order.reserved_e6)
     begin_write(account)
-    if leaves == 0 and leaves_before_e8 > 0:
+    if open_now == 0 and open_before_e8 > 0:
         account.open_orders -= 1
-    elif leaves > 0 and leaves_before_e8 == 0:
+    elif open_now > 0 and open_before_e8 == 0:
         account.open_orders += 1
     end_write(account)
     order.reserved_e6 = needed
@@ -133,9 +163,7 @@ def show_order(state: State, out: Out, row: int, event: Any) -> None:
     event.side = order.side
     event.ord_type = order.ord_type
     event.tif = order.tif
-    event.ord_status = order.status
-    if order.cancel_pending and not is_terminal(int(order.status)):
-        event.ord_status = _PENDING_CANCEL
+    event.ord_status = status_shown(order)
     event.qty_e8 = order.qty_e8
     event.price_e8 = order.price_e8
     event.route_price_e8 = order.route_price_e8
@@ -148,4 +176,15 @@ def show_order(state: State, out: Out, row: int, event: Any) -> None:
         event.position_qty_e8 = state.positions[at].qty_e8
         event.position_cost_e6 = state.positions[at].cost_e6
         event.realized_e6 = state.positions[at].realized_e6
-    set_text(out, state.order_texts[row], int(order.text_length))
+    else:
+        at = find_cold(state, int(order.account), int(order.instrument))
+        if at >= 0:
+            event.position_qty_e8 = state.cold[at].qty_e8
+            event.position_cost_e6 = state.cold[at].cost_e6
+            event.realized_e6 = state.cold[at].realized_e6
+    if order.replacement == 0:
+        set_text(out, state.order_texts[row], int(order.text_length))
+    else:
+        at = int(order.replacement) - 1
+        event.replacement = state.replacements[at].number
+        set_text(out, state.replacement_texts[at], int(state.replacements[at].text_length))

@@ -137,6 +137,17 @@ def is_passive(account: Any) -> bool:
 
 
 @jit
+def find_cold(state: State, account: int, instrument: int) -> int:
+    """Row in `cold` of a passive account's position, or -1."""
+    owner = state.accounts[account - 1]
+    run = int(owner.first_position_row) - 1
+    for row in range(run, run + int(owner.cold_positions)):
+        if state.cold[row].instrument == instrument:
+            return row
+    return -1
+
+
+@jit
 def activate(state: State, row: int) -> bool:
     """Bring the account's positions back, in their order; False when the table has no room for them."""
     account = state.accounts[row]

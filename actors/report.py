@@ -1,39 +1,50 @@
 """A venue's report: moves the order by the table of `core/order_states.py`, books what traded, releases the rest.
 
 Always holds: a report is applied once (its MsgSeqNum is higher than the last one's; the shard drops it otherwise,
-before it is journaled). A trade is booked whatever the status. A report that the table does not know changes
-nothing and is recorded.
+before it is journaled), and an execution is booked once, under whatever MsgSeqNum its ExecID comes again. A trade is
+booked whatever the status. A report that the table does not know changes nothing and is recorded.
 """
 
 from __future__ import annotations
 
 from typing import Any, Final
 
+import numpy as np
+
 from actors.account import reject
-from actors.buying import can_pay, pay
+from actors.bust import book_fill, can_be_counted, is_possible, undo, write_position
 from actors.emit import P_TIME, Command, Out, emit, new_event
-from actors.exposure import can_count, carry_position
-from actors.orders import hold, leaves_qty_e8, order_position, show_order
+from actors.executions import find_execution
+from actors.orders import hold, is_open, open_qty_e8, order_position, show_order
 from actors.passive import activate
+from actors.replace import is_pending, post
 from actors.tables import R_VENUE_SEQ, State, begin_write, end_write, find_order
 from core import money
 from core.order_states import ILLEGAL, is_terminal, status_after
-from core.positions import after_fill
-from core.records import EventKind, ExecType, OrdStatus, Side
+from core.records import EventKind, ExecType, OrdStatus
 from core.rejects import Reject
-from core.units import PRICE_E8_MAX, QTY_E8_MAX
-from shared_mem.jit import jit
+from shared_mem.jit import jit, whole
 
 _ORDER: Final = int(EventKind.ORDER)
-_BUY: Final = int(Side.BUY)
+_NEW: Final = int(ExecType.NEW)
 _TRADE: Final = int(ExecType.TRADE)
+_REPLACED: Final = int(ExecType.REPLACED)
 _CANCEL_REJECT: Final = int(ExecType.CANCEL_REJECT)
+_REPLACE_REJECT: Final = int(ExecType.REPLACE_REJECT)
+_TRADE_CANCEL: Final = int(ExecType.TRADE_CANCEL)
+_TRADE_CORRECT: Final = int(ExecType.TRADE_CORRECT)
+_ORDER_STATUS: Final = int(ExecType.ORDER_STATUS)
+_STATUS_NEW: Final = int(OrdStatus.NEW)
+_PENDING_NEW: Final = int(OrdStatus.PENDING_NEW)
 _FILLED: Final = int(OrdStatus.FILLED)
+_CANCELED: Final = int(OrdStatus.CANCELED)
 _REJECTED: Final = int(OrdStatus.REJECTED)
+_EXPIRED: Final = int(OrdStatus.EXPIRED)
 _UNKNOWN: Final = int(Reject.ORDER_UNKNOWN)
 _UNEXPECTED: Final = int(Reject.REPORT_UNEXPECTED)
 _VENUE_REJECTED: Final = int(Reject.VENUE_REJECTED)
 _POSITIONS_FULL: Final = int(Reject.POSITION_TABLE_FULL)
+_REPEATED: Final = int(Reject.EXECUTION_REPEATED)
 _OVERFLOW: Final = int(Reject.AMOUNT_OVERFLOW)
 
 
@@ -43,94 +54,104 @@ def is_new_report(state: State, command: Command) -> bool:
 
 
 @jit
-def _is_possible(report: Any) -> bool:
-    """Quantity and price of a trade are ones that an order can have."""
-    return 0 < report.last_qty_e8 <= QTY_E8_MAX and 0 <= report.last_px_e8 <= PRICE_E8_MAX
-
-
-@jit
-def _can_be_counted(state: State, order: Any, qty_e8: int, notional_e6: int) -> bool:
-    """Whether every sum that the fill enters fits its int64: overflow is a reject, never a wrap."""
+def _fill(state: State, order: Any, report: Any, event: Any) -> bool:
+    """Books a trade: cash, position, the order's sums; False when it can't be, and then the event says why."""
+    if not is_possible(report):
+        reject(event, _UNEXPECTED, int(order.status), int(report.exec_type))
+        return False
+    order_id = int(np.int64(report.order_id))
+    if report.exec_hash != 0 and find_execution(state, order_id, report.exec_hash) >= 0:
+        reject(event, _REPEATED, 0, 0)
+        return False
+    qty = report.last_qty_e8
+    notional = money.notional_e6(qty, report.last_px_e8)
     position = state.positions[order_position(state, order)]
-    cost = money.add(abs(position.cost_e6), notional_e6)
-    return (
-        notional_e6 != money.OVERFLOW
-        and cost != money.OVERFLOW
-        and money.add(abs(position.realized_e6), cost) != money.OVERFLOW
-        and money.add(abs(position.qty_e8), qty_e8) != money.OVERFLOW
-        and money.add(order.cum_qty_e8, qty_e8) != money.OVERFLOW
-        and can_count(state, int(order.instrument) - 1, qty_e8)
-        and money.add(order.cum_notional_e6, notional_e6) != money.OVERFLOW
-        and can_pay(state, order, -notional_e6 if order.side == _BUY else notional_e6)
-    )
+    held, cost, gain = position.qty_e8, position.cost_e6, position.realized_e6
+    if not can_be_counted(state, order, qty, notional, held, cost, gain):
+        reject(event, _OVERFLOW, 0, qty)
+        return False
+    held, cost, gain = book_fill(state, order, report, held, cost, gain)
+    write_position(state, order, held, cost, gain)
+    order.cum_qty_e8 += qty
+    order.cum_notional_e6 += notional
+    event.last_qty_e8 = qty
+    event.last_px_e8 = report.last_px_e8
+    return True
 
 
 @jit
-def _book(state: State, order: Any, qty_e8: int, notional_e6: int) -> None:
-    """What a fill does to cash, position, and what stands above them."""
-    position = state.positions[order_position(state, order)]
-    qty, cost, realized = after_fill(
-        order.side, qty_e8, notional_e6, position.qty_e8, position.cost_e6, position.realized_e6
-    )
-    carry_position(state, int(order.instrument) - 1, position.qty_e8, qty)
-    grown = abs(cost) - abs(position.cost_e6)
-    pay(state, order, -notional_e6 if order.side == _BUY else notional_e6, grown)
-    begin_write(position)
-    position.qty_e8 = qty
-    position.cost_e6 = cost
-    position.realized_e6 = realized
-    end_write(position)
+def _means(order: Any, report: Any) -> int:
+    """The execution type that a report is applied as. An answer to OrderStatusRequest (150=I) tells how the order
+    stands: for an order without an answer that is its answer, and an end is an end. Fills come only as trades."""
+    if report.exec_type != _ORDER_STATUS:
+        return int(report.exec_type)
+    told = int(report.ord_status)
+    if told == _STATUS_NEW and order.status == _PENDING_NEW:
+        return _NEW
+    if told == _CANCELED or told == _REJECTED or told == _EXPIRED:
+        return told  # FIX has the same characters for these ends in OrdStatus and ExecType
+    return _ORDER_STATUS
 
 
 @jit
-def _apply(state: State, out: Out, row: int, report: Any, event: Any) -> None:
-    order = state.orders[row]
-    now = out.pen[P_TIME]
+def _refused(state: State, order: Any, report: Any, event: Any) -> None:
+    """The venue refuses a cancel or a replace: the order is as it was before that was asked."""
     if report.exec_type == _CANCEL_REJECT:
-        begin_write(order)
         order.cancel_pending = 0
-        order.updated_ns = now
-        end_write(order)
-        reject(event, _VENUE_REJECTED, 0, 0)
-        return
-    traded = report.exec_type == _TRADE
-    if traded and not _is_possible(report):
+    elif is_pending(state, order, int(report.replacement)):
+        order.replacing = 0
+    reject(event, _VENUE_REJECTED, 0, 0)
+
+
+@jit
+def _move(state: State, order: Any, report: Any, event: Any) -> bool:
+    """What the report does to the order, its account and position; False when it does nothing, and then the event
+    says why."""
+    kind = _means(order, report)
+    if kind == _CANCEL_REJECT or kind == _REPLACE_REJECT:
+        _refused(state, order, report, event)
+        return True
+    if kind == _ORDER_STATUS:
+        return True  # as we know it, but it is an answer
+    is_answer = kind != _REPLACED or is_pending(state, order, int(report.replacement))
+    if not is_answer or status_after(int(order.status), kind, 0, 1) == ILLEGAL:
         reject(event, _UNEXPECTED, int(order.status), int(report.exec_type))
-        return
-    notional = money.notional_e6(report.last_qty_e8, report.last_px_e8) if traded else 0
-    if traded and not _can_be_counted(state, order, report.last_qty_e8, notional):
-        reject(event, _OVERFLOW, 0, report.last_qty_e8)
-        return
-    cum = order.cum_qty_e8 + (report.last_qty_e8 if traded else 0)
-    after = status_after(int(order.status), int(report.exec_type), cum, order.qty_e8)
-    if after == ILLEGAL:
-        reject(event, _UNEXPECTED, int(order.status), int(report.exec_type))
-        return
-    was_open = not is_terminal(int(order.status))
-    leaves_before = leaves_qty_e8(order)
-    begin_write(order)
-    if traded:
-        order.cum_qty_e8 = cum
-        order.cum_notional_e6 += notional
-        event.last_qty_e8 = report.last_qty_e8
-        event.last_px_e8 = report.last_px_e8
-        _book(state, order, report.last_qty_e8, notional)
-    order.status = after
-    order.updated_ns = now
-    if is_terminal(after):
-        order.cancel_pending = 0
-        if was_open and after == _FILLED:
-            order.filled_ns = now
-        elif was_open:
-            order.canceled_ns = now
-    if after == _REJECTED and not traded:
+        return False
+    if kind == _TRADE_CANCEL or kind == _TRADE_CORRECT:
+        return undo(state, order, report, event)
+    if kind == _TRADE and not _fill(state, order, report, event):
+        return False
+    if kind == _REPLACED:
+        post(state, order)
+    event.exec_type = kind
+    order.status = status_after(int(order.status), kind, order.cum_qty_e8, order.qty_e8)
+    if kind == _REJECTED:
         order.reject_code = _VENUE_REJECTED
         reject(event, _VENUE_REJECTED, 0, 0)
-    hold(state, row, leaves_before)
+    return True
+
+
+@jit
+def _apply(state: State, row: int, report: Any, event: Any, now_ns: int) -> None:
+    order = state.orders[row]
+    was_status = int(order.status)
+    before = open_qty_e8(state, order)
+    begin_write(order)
+    if _move(state, order, report, event):
+        if is_terminal(int(order.status)) and order.status != _FILLED:
+            order.replacing = 0  # its order is gone; what the venue says of it now changes nothing
+        if not is_open(order):
+            order.cancel_pending = 0
+        if order.status != was_status:
+            order.filled_ns = now_ns if order.status == _FILLED else 0
+            order.canceled_ns = now_ns if is_terminal(int(order.status)) and order.status != _FILLED else 0
+        order.stale = 0
+        order.updated_ns = now_ns
+        hold(state, row, before)
     end_write(order)
 
 
-@jit
+@whole
 def on_report(state: State, out: Out, command: Command) -> None:
     report = command.report[0]
     state.registers[R_VENUE_SEQ] = report.venue_seq
@@ -145,7 +166,7 @@ def on_report(state: State, out: Out, command: Command) -> None:
     event.source = order.source
     event.request_id = order.request_id
     if activate(state, int(order.account) - 1):
-        _apply(state, out, row, report, event)
+        _apply(state, row, report, event, out.pen[P_TIME])
     else:  # a fill after the order's end, for an account that went: never booked half
         reject(event, _POSITIONS_FULL, len(state.positions), 0)
     show_order(state, out, row, event)

@@ -191,14 +191,18 @@ ORDER: Final = np.dtype(
         ("request_id", "u8"),
         ("previous_order_id", "u8"),  # of the same account
         ("previous_row", "u4"),  # row + 1; 0: none
-        ("source", "u2"),
+        ("replacement", "u4"),  # row + 1 in `replacements` of the one that the venue accepted last; 0: none
+        ("replacing", "u4"),  # the same of the one that is pending
+        ("replacements", "u2"),  # how many were asked for: the last one's number
         ("reject_code", "u2"),
+        ("source", "u1"),
         ("text_length", "u1"),
         ("side", "u1"),
         ("ord_type", "u1"),
         ("tif", "u1"),
         ("status", "u1"),
         ("cancel_pending", "u1"),
+        ("stale", "u1"),  # the venue has been asked why it does not answer
         ("client_hash", "i8"),
         ("qty_e8", "i8"),
         ("price_e8", "i8"),
@@ -206,10 +210,46 @@ ORDER: Final = np.dtype(
         ("cum_qty_e8", "i8"),
         ("cum_notional_e6", "i8"),
         ("reserved_e6", "i8"),
+        ("expire_time_ns", "i8"),
         ("created_ns", "i8"),
         ("updated_ns", "i8"),
         ("filled_ns", "i8"),
         ("canceled_ns", "i8"),
+    ],
+    align=True,
+)
+
+# What an order shall become, and the name that its owner gives it with that. A ring: the oldest row that no open
+# order is under or waits for is used again.
+REPLACEMENT: Final = np.dtype(
+    [
+        ("order_id", "i8"),
+        ("order_row", "u4"),
+        ("account", "u4"),
+        ("number", "u2"),  # among the order's requests, from 1
+        ("text_length", "u1"),
+        ("tif", "u1"),
+        ("client_hash", "i8"),
+        ("qty_e8", "i8"),
+        ("price_e8", "i8"),
+        ("route_price_e8", "i8"),
+        ("expire_time_ns", "i8"),
+    ],
+    align=True,
+)
+
+# A fill as it was booked, so that its ExecID is known again, and a bust can take back exactly what it moved. A ring:
+# the newest ones stand. Undone: qty 0. previous: the next older one of its chain, its number + 1; 0: none.
+EXECUTION: Final = np.dtype(
+    [
+        ("order_id", "i8"),
+        ("exec_hash", "i8"),
+        ("previous", "i8"),
+        ("qty_e8", "i8"),
+        ("px_e8", "i8"),
+        ("cost_e6", "i8"),  # what it added to the position's cost
+        ("realized_e6", "i8"),
+        ("due", "i8"),  # it has settled when so many settlement days have ended
     ],
     align=True,
 )

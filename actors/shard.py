@@ -120,6 +120,7 @@ C_DRAIN: Final = 16  # DRAIN_BYTES for the FIFO
 CONTROL_WORDS: Final = C_DRAIN + DRAIN_BYTES // 8
 
 _NEW_ORDER: Final = int(CommandKind.NEW_ORDER)
+_REPLACE: Final = int(CommandKind.REPLACE)
 _VENUE_REPORT: Final = int(CommandKind.VENUE_REPORT)
 
 
@@ -191,7 +192,7 @@ def take_command(
         ring.release_front(source)
         return True
     flags = lane << LANE_SHIFT
-    if head.kind == _NEW_ORDER:
+    if head.kind == _NEW_ORDER or head.kind == _REPLACE:
         stamp_quote(state, command)
         if room < pen[P_SEGMENT] // log.ORDER_ROOM_SHARE:
             flags |= FLAG_LOG_FULL

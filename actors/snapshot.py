@@ -14,16 +14,19 @@ from typing import Final
 import msgspec
 import numpy as np
 
+from actors.executions import chain_executions
 from actors.tables import (
     R_ACCOUNTS,
     R_CASH,
     R_COLD,
     R_EPOCH,
+    R_EXECUTIONS,
     R_GROUPS,
     R_INSTRUMENTS,
     R_ORDERS,
     R_POSITION,
     R_POSITIONS,
+    R_REPLACEMENTS,
     R_SEQ,
     Array,
     State,
@@ -54,6 +57,8 @@ _COUNTED: Final = {
     "groups": R_GROUPS,
     "group_names": R_GROUPS,
     "cash": R_CASH,
+    "replacements": R_REPLACEMENTS,
+    "replacement_texts": R_REPLACEMENTS,
 }
 # Small tables, kept whole.
 _WHOLE: Final = ("tick_tables", "tick_bands", "lot_tables")
@@ -81,7 +86,14 @@ def rows_in_use(state: State) -> dict[str, Array]:
         parts[name] = getattr(state, name)[: int(state.registers[register])]
     for name in _WHOLE:
         parts[name] = getattr(state, name)
+    parts["executions"] = _executions_in_use(state)
     return parts
+
+
+def _executions_in_use(state: State) -> Array:
+    """A ring: its register counts on."""
+    count: int = min(int(state.registers[R_EXECUTIONS]), len(state.executions))
+    return state.executions[:count]
 
 
 def state_hash(state: State) -> str:
@@ -145,6 +157,7 @@ def restore(snapshot: Snapshot, state: State) -> None:
         _fill(rows[:count], blobs, name)
     for name in _WHOLE:
         _fill(getattr(state, name), blobs, name)
+    _fill(_executions_in_use(state), blobs, "executions")
     found = state_hash(state)
     if found != snapshot.state_hash:
         raise SnapshotError(f"the snapshot's hash is {found}, it says {snapshot.state_hash}: it is damaged")
@@ -171,6 +184,7 @@ def build_indexes(state: State) -> None:
     state.client_index[:] = 0
     state.group_index[:] = 0
     state.cash_index[:] = 0
+    state.execution_heads[:] = 0
     for row in range(state.registers[R_ACCOUNTS]):
         length = int(state.accounts[row].text_length)
         index_put(state.account_index, text_hash(state.account_names[row], length, 0), row)
@@ -191,3 +205,7 @@ def build_indexes(state: State) -> None:
         index_put(
             state.cash_index, pair_hash(int(state.cash[row].account), int(state.cash[row].currency)), row
         )
+    for row in range(state.registers[R_REPLACEMENTS]):
+        hashed = int(state.replacements[row].client_hash)
+        index_put(state.client_index, hashed, len(state.orders) + row)
+    chain_executions(state)

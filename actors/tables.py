@@ -20,6 +20,7 @@ from actors.rows import (
     ACCOUNT,
     CASH,
     COLD,
+    EXECUTION,
     GROUP,
     INSTRUMENT,
     LOT_TABLE,
@@ -28,6 +29,7 @@ from actors.rows import (
     ORDER,
     POSITION,
     QUOTE,
+    REPLACEMENT,
     TICK_BAND,
     TICK_BANDS_MAX,
     TICK_TABLE,
@@ -57,6 +59,8 @@ R_COMMANDS: Final = 10
 R_FREE_POSITION: Final = 11  # the first free row below R_POSITIONS: row + 1; 0: none
 R_FREE_POSITIONS: Final = 12  # how many there are
 R_COLD: Final = 13  # rows of `cold` ever used
+R_REPLACEMENTS: Final = 14  # rows ever used, at most the capacity
+R_NEXT_REPLACEMENT: Final = 15  # the row from which one is looked for
 R_LANES: Final = 16  # + lane: the name of the last record taken from that lane's ring
 LANES_MAX: Final = 8
 R_COLD_FREE: Final = R_LANES + LANES_MAX  # + n: the first free run of 2**n rows: row + 1; 0: none
@@ -65,7 +69,8 @@ R_GROUPS: Final = R_COLD_FREE + COLD_CLASSES
 R_CASH: Final = R_GROUPS + 1
 R_SETTLEMENTS: Final = R_CASH + 1  # settlement days ended so far
 R_SETTLE_DATE: Final = R_SETTLEMENTS + 1  # YYYYMMDD of the last of them
-REGISTERS: Final = R_SETTLE_DATE + 2
+R_EXECUTIONS: Final = R_SETTLE_DATE + 1  # ever booked: number n stands in row n modulo the capacity
+REGISTERS: Final = R_EXECUTIONS + 1
 
 
 class Capacity(NamedTuple):
@@ -79,6 +84,16 @@ class Capacity(NamedTuple):
     groups: int = 1 << 19
     cash: int = 1 << 20
 
+    @property
+    def replacements(self) -> int:
+        """Names in `client_index` beside the orders' own: it is then five eighths full at the most."""
+        return max(self.orders // 4, 2)
+
+    @property
+    def executions(self) -> int:
+        """The newest fills that are known again and can be undone: as many as there are orders."""
+        return self.orders
+
 
 class State(NamedTuple):
     registers: Array
@@ -91,11 +106,15 @@ class State(NamedTuple):
     instrument_names: Array  # uint8 (instruments, NAME_BYTES): symbols
     cold: Array  # positions of passive accounts
     order_texts: Array  # uint8 (orders, TEXT_BYTES_MAX): the client's order ids
+    replacements: Array
+    replacement_texts: Array  # uint8 (replacements, TEXT_BYTES_MAX)
+    executions: Array
     account_index: Array  # by number
     instrument_index: Array  # by symbol
     position_index: Array  # by (account, instrument)
     order_index: Array  # by order id
-    client_index: Array  # by (account, client's order id)
+    client_index: Array  # by (account, client's order id): an order's row, or behind those a replacement's
+    execution_heads: Array  # int64: the newest execution of each chain, its number + 1; 0: none
     groups: Array
     group_names: Array  # uint8 (groups, NAME_BYTES)
     group_index: Array  # by name
@@ -123,6 +142,9 @@ def layout(capacity: Capacity) -> list[tuple[str, np.dtype[Any], tuple[int, ...]
         ("account_names", np.dtype("u1"), (capacity.accounts, NAME_BYTES)),
         ("instrument_names", np.dtype("u1"), (capacity.instruments, NAME_BYTES)),
         ("order_texts", np.dtype("u1"), (capacity.orders, TEXT_BYTES_MAX)),
+        ("replacements", REPLACEMENT, (capacity.replacements,)),
+        ("replacement_texts", np.dtype("u1"), (capacity.replacements, TEXT_BYTES_MAX)),
+        ("executions", EXECUTION, (capacity.executions,)),
         ("account_index", index, (2 * capacity.accounts,)),
         ("instrument_index", index, (2 * capacity.instruments,)),
         ("position_index", index, (2 * capacity.positions,)),
@@ -136,6 +158,7 @@ def layout(capacity: Capacity) -> list[tuple[str, np.dtype[Any], tuple[int, ...]
         ("tick_tables", TICK_TABLE, (TICK_TABLES_MAX,)),
         ("tick_bands", TICK_BAND, (TICK_TABLES_MAX, TICK_BANDS_MAX)),
         ("lot_tables", LOT_TABLE, (LOT_TABLES_MAX,)),
+        ("execution_heads", np.dtype("i8"), (capacity.executions,)),
     ]
 
 
@@ -263,7 +286,7 @@ def may_be(entry: int, hashed: int) -> bool:
 
 @jit
 def index_put(index: Array, hashed: int, row: int) -> None:
-    """The caller has seen that the row is not in it; half of it is always empty."""
+    """The caller has seen that the row is not in it; a good part of it is always empty."""
     mask = len(index) - 1
     at = hashed & mask
     while index[at] != 0:
@@ -370,16 +393,33 @@ def find_order(state: State, order_id: int) -> int:
 
 @jit
 def find_client_order(state: State, account: int, text: Array, length: int, hashed: int) -> int:
-    """Row of the account's order with this client order id, or -1."""
+    """Row of the account's order that has this client order id, or has had it before a replace; or -1."""
     index = state.client_index
     mask = len(index) - 1
     at = hashed & mask
     while index[at] != 0:
         if may_be(index[at], hashed):
             row = entry_row(index[at])
-            order = state.orders[row]
-            if order.client_hash == hashed and order.account == account and order.text_length == length:
-                if same_text(state.order_texts[row], text, length):
+            if row >= len(state.orders):
+                row = _replaced_order(state, row - len(state.orders), account, text, length, hashed)
+                if row >= 0:
                     return row
+            else:
+                order = state.orders[row]
+                if order.client_hash == hashed and order.account == account and order.text_length == length:
+                    if same_text(state.order_texts[row], text, length):
+                        return row
         at = (at + 1) & mask
     return -1
+
+
+@jit
+def _replaced_order(state: State, at: int, account: int, text: Array, length: int, hashed: int) -> int:
+    """Row of the order that a replacement names by this text, or -1; its order may have left its row."""
+    named = state.replacements[at]
+    if named.client_hash != hashed or named.account != account or named.text_length != length:
+        return -1
+    row = int(named.order_row)
+    if np.int64(state.orders[row].order_id) != named.order_id:
+        return -1
+    return row if same_text(state.replacement_texts[at], text, length) else -1

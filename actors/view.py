@@ -37,8 +37,8 @@ from actors.tables import (
     text_hash,
 )
 from core.currencies import CURRENCIES
-from core.order_states import is_terminal
-from core.records import SETTLE_DAYS_MAX, TEXT_BYTES_MAX, OrdStatus
+from core.order_states import is_terminal, shown_status
+from core.records import SETTLE_DAYS_MAX, TEXT_BYTES_MAX
 from shared_mem.atomics import acquire_fence, copy_bytes, load_u32, pause
 from shared_mem.jit import jit
 from shared_mem.segment import HEADER_BYTES, Segment, SegmentError
@@ -233,6 +233,19 @@ class OrderView(msgspec.Struct, frozen=True):
     canceled_ns: int
     source: int
     request_id: int
+    expire_time_ns: int
+    stale: int  # 1: its venue owes an answer, and has been asked for it
+
+
+def _name_of(state: State, row: int, order: Any) -> str:
+    """The client's id for the order: since its last replace, the one that came with that."""
+    replacement = int(order["replacement"])
+    if replacement == 0:
+        text, length = state.order_texts[row], order["text_length"]
+    else:
+        text = state.replacement_texts[replacement - 1]
+        length = state.replacements[replacement - 1]["text_length"]
+    return text.tobytes()[:length].decode("ascii", "replace")
 
 
 class StateView:
@@ -432,6 +445,7 @@ class StateView:
         return view if view.order_id == order_id else None
 
     def order_by_client_id(self, account: int, client_order_id: str) -> OrderView | None:
+        """The account's order that has this name, or had it before it was replaced."""
         raw = np.zeros(TEXT_BYTES_MAX, np.uint8)
         text = client_order_id.encode("ascii", "replace")[:TEXT_BYTES_MAX]
         raw[: len(text)] = np.frombuffer(text, np.uint8)
@@ -440,7 +454,9 @@ class StateView:
         if row < 0:
             return None
         view, _, _ = self._order(row)
-        return view if (view.account, view.client_order_id) == (account, client_order_id) else None
+        # The row may have become another order's before it was read: then the name leads elsewhere now.
+        is_still = int(find_client_order(self.state, account, raw, len(text), hashed)) == row
+        return view if is_still and view.account == account else None
 
     def orders(self, account: int, limit: int = 500) -> list[OrderView]:
         """The account's orders that are still in memory, newest first."""
@@ -463,13 +479,12 @@ class StateView:
             True
         ):  # the text is no part of the row: the two belong together when the row did not change meanwhile
             found = self._read("orders", row)
-            text = state.order_texts[row].tobytes()[: found["text_length"]].decode("ascii", "replace")
+            text = _name_of(state, row, found)
             if state.orders[row]["version"] == found["version"]:
                 break
         status = int(found["status"])
         leaves = 0 if is_terminal(status) else max(int(found["qty_e8"]) - int(found["cum_qty_e8"]), 0)
-        if found["cancel_pending"] and not is_terminal(status):
-            status = int(OrdStatus.PENDING_CANCEL)
+        status = int(shown_status(status, bool(found["cancel_pending"]), bool(found["replacing"])))
         given: dict[str, Any] = {"ord_status": status, "leaves_qty_e8": leaves, "client_order_id": text}
         values: dict[str, Any] = {f: int(found[f]) for f in OrderView.__struct_fields__ if f not in given}
         return OrderView(**values, **given), int(found["previous_row"]), int(found["previous_order_id"])

@@ -16,13 +16,16 @@ from actors import account, cash, groups, instrument, price_tables
 from actors.apply import apply, journal_and_apply
 from actors.breaks import on_break
 from actors.cancel import on_cancel
+from actors.due import due_orders, found_rows
 from actors.emit import SCRATCH_BYTES, command_slot, journal, make_pen
 from actors.new_order import on_new_order
+from actors.replace import on_replace
 from actors.replay import Replica
 from actors.report import on_report
 from actors.shard import TICKS_CAPACITY, TICKS_FILE, Lane, Shard
 from actors.snapshot import state_hash, take
 from actors.tables import Capacity, private_state
+from actors.timers import on_timer
 from actors.view import StateView
 from core import commands
 from core.records import TICK_BYTES, Source
@@ -73,6 +76,10 @@ class _Bench:
 
     def behaviour(self, behave: Callable[..., object]) -> Callable[[], object]:
         return lambda: behave(self.state, self.out, self.command)
+
+    def timers(self) -> None:
+        on_timer(self.state, self.out, self.command)
+        due_orders(self.state, 0, 0, 0, 0, 0, found_rows())
 
     def recovery(self) -> None:
         self.shard = Shard(
@@ -127,8 +134,10 @@ def steps() -> list[Step]:
         Step("tick tables", 0.9, bench.behaviour(price_tables.define_tick_table)),
         Step("new order and its risk checks", 9.6, bench.behaviour(on_new_order)),
         Step("cancel", 0.8, bench.behaviour(on_cancel)),
-        Step("venue report", 2.1, bench.behaviour(on_report)),
         Step("breaks", 0.5, bench.behaviour(on_break)),
+        Step("venue report", 4.0, bench.behaviour(on_report)),
+        Step("replace", 9.6, bench.behaviour(on_replace)),
+        Step("timers", 2.0, bench.timers),
         Step("apply", 4.1, bench.behaviour(apply)),
         Step("journal", 3.1, bench.behaviour(journal_and_apply)),
         Step("recovery", 0.3, bench.recovery),

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from core import currencies, records
+from core import currencies, ids, records
 from core.packing import Packer
 from core.records import (
     COMMAND_LAYOUTS,
@@ -51,8 +51,10 @@ def new_order(
     qty_e8: int,
     price_e8: int,
     client_order_id: str,
+    expire_time_ns: int = 0,
 ) -> bytes:
-    """A new order. price_e8 is 0 for a market order. side, ord_type, tif: records.Side, OrdType, TimeInForce."""
+    """A new order. price_e8 is 0 for a market order. side, ord_type, tif: records.Side, OrdType, TimeInForce.
+    expire_time_ns: ns since 1970 at which a GTD order ends."""
     return _encode(
         CommandKind.NEW_ORDER,
         client_order_id,
@@ -66,7 +68,47 @@ def new_order(
             "tif": tif,
             "qty_e8": qty_e8,
             "price_e8": price_e8,
+            "expire_time_ns": expire_time_ns,
         },
+    )
+
+
+def replace(
+    *,
+    source: Source,
+    request_id: int,
+    account: int,
+    instrument: int,
+    order_id: int,
+    client_order_id: str,
+    qty_e8: int = 0,
+    price_e8: int = 0,
+    tif: int = 0,
+    expire_time_ns: int = 0,
+) -> bytes:
+    """Other terms for an order that is open; 0 leaves one as it is. qty_e8 counts what has traded already.
+    instrument is the order's; client_order_id is the name that it gets with them."""
+    return _encode(
+        CommandKind.REPLACE,
+        client_order_id,
+        {
+            "source": source,
+            "request_id": request_id,
+            "account": account,
+            "instrument": instrument,
+            "order_id": order_id,
+            "qty_e8": qty_e8,
+            "price_e8": price_e8,
+            "tif": tif,
+            "expire_time_ns": expire_time_ns,
+        },
+    )
+
+
+def timer(kind: CommandKind, *, account: int, order_id: int, due_ns: int) -> bytes:
+    """DAY_END, EXPIRE or ASK_STATUS of one order; due_ns as in records.TIMER."""
+    return _encode(
+        kind, "", {"source": Source.TIMER, "account": account, "order_id": order_id, "due_ns": due_ns}
     )
 
 
@@ -86,9 +128,13 @@ def venue_report(
     cum_qty_e8: int = 0,
     leaves_qty_e8: int = 0,
     transact_time_ns: int = 0,
+    exec_id: str = "",
+    exec_ref_id: str = "",
+    replacement: int = 0,
     text: str = "",
 ) -> bytes:
-    """An ExecutionReport (or OrderCancelReject: exec_type CANCEL_REJECT) of a venue. text: ExecID or Text."""
+    """An ExecutionReport of a venue, or its OrderCancelReject: exec_type CANCEL_REJECT, REPLACE_REJECT.
+    replacement: the number of the replace request that its ClOrdID names. text: what is kept to be read of it."""
     return _encode(
         CommandKind.VENUE_REPORT,
         text,
@@ -103,6 +149,9 @@ def venue_report(
             "cum_qty_e8": cum_qty_e8,
             "leaves_qty_e8": leaves_qty_e8,
             "transact_time_ns": transact_time_ns,
+            "exec_hash": ids.exec_hash(exec_id),
+            "exec_ref_hash": ids.exec_hash(exec_ref_id),
+            "replacement": replacement,
         },
     )
 

@@ -64,6 +64,11 @@ class Event(msgspec.Struct, frozen=True):
     position_qty_e8: int = 0
     position_cost_e6: int = 0
     realized_e6: int = 0
+    replacement: int = 0
+    asked_replacement: int = 0
+    asked_tif: int = 0
+    asked_qty_e8: int = 0
+    asked_price_e8: int = 0
     # money's
     receivable_e6: int = 0
     payable_e6: int = 0

@@ -44,6 +44,10 @@ class CommandKind(IntEnum):
     SET_REFERENCE_PRICE = 24
     DEFINE_TICK_TABLE = 25
     DEFINE_LOT_TABLE = 26
+    REPLACE = 11
+    DAY_END = 12
+    EXPIRE = 13
+    ASK_STATUS = 14
 
 
 class EventKind(IntEnum):
@@ -67,6 +71,7 @@ class Source(IntEnum):
     ADMIN = 3
     FIX_CLIENT = 4
     RECONCILER = 9
+    TIMER = 8
 
 
 class Side(IntEnum):
@@ -81,7 +86,9 @@ class OrdType(IntEnum):
 
 class TimeInForce(IntEnum):
     DAY = ord("0")
+    GTC = ord("1")
     IOC = ord("3")
+    GTD = ord("6")
 
 
 class OrdStatus(IntEnum):
@@ -95,19 +102,27 @@ class OrdStatus(IntEnum):
     REJECTED = ord("8")
     PENDING_NEW = ord("A")
     EXPIRED = ord("C")
+    PENDING_REPLACE = ord("E")
 
 
 class ExecType(IntEnum):
-    """FIX ExecType (150). CANCEL_REJECT stands for the message OrderCancelReject (35=9), which has none."""
+    """FIX ExecType (150). CANCEL_REJECT and REPLACE_REJECT stand for the message OrderCancelReject (35=9), which
+    has none, with CxlRejResponseTo (434) 1 and 2."""
 
     NEW = ord("0")
     CANCELED = ord("4")
+    REPLACED = ord("5")
     PENDING_CANCEL = ord("6")
     REJECTED = ord("8")
     CANCEL_REJECT = ord("9")
     PENDING_NEW = ord("A")
     EXPIRED = ord("C")
+    PENDING_REPLACE = ord("E")
     TRADE = ord("F")
+    TRADE_CORRECT = ord("G")
+    TRADE_CANCEL = ord("H")
+    ORDER_STATUS = ord("I")
+    REPLACE_REJECT = ord("r")
 
 
 # A command's flags. LOG_FULL: the shard had no room in the log for one more order when it took this one; it
@@ -202,7 +217,8 @@ def _command(fields: list[tuple[str, str]]) -> np.dtype[np.void]:
 HEAD: Final = _command([])
 
 # text: the client's order id. bid, ask and quote_time are stamped by the shard from the instrument's live
-# quote when it takes the command, so that the decision is a pure function of state and command.
+# quote when it takes the command, so that the decision is a pure function of state and command. expire_time:
+# with GTD, when it ends; else 0.
 NEW_ORDER: Final = _command(
     [
         ("qty_e8", "i8"),
@@ -213,15 +229,21 @@ NEW_ORDER: Final = _command(
         ("bid_e8", "i8"),
         ("ask_e8", "i8"),
         ("quote_time_ns", "i8"),
+        ("expire_time_ns", "i8"),
     ]
 )
+
+# order_id names the order, text is the name it gets. qty counts what has traded already. Zero leaves a term as it
+# is; side and ord_type never change and are zero.
+REPLACE: Final = NEW_ORDER
 
 # order_id names the order. No text.
 CANCEL: Final = _command([])
 
 # A venue's ExecutionReport or OrderCancelReject. venue_seq: the FIX MsgSeqNum of the session, by which a
-# report that comes again is known. order_id: ours, from ClOrdID (for a cancel, OrigClOrdID). text: ExecID,
-# or for a reject the venue's Text.
+# report that comes again is known. order_id: ours, from ClOrdID (for a cancel, OrigClOrdID). replacement: the
+# number of the replace request that ClOrdID names, 0 for none. exec_hash, exec_ref_hash: `ids.exec_hash` of ExecID
+# and ExecRefID, 0 for none. text: ExecID, of a bust or correction ExecRefID, of a reject the venue's Text.
 VENUE_REPORT: Final = _command(
     [
         ("venue_seq", "u8"),
@@ -230,10 +252,17 @@ VENUE_REPORT: Final = _command(
         ("cum_qty_e8", "i8"),
         ("leaves_qty_e8", "i8"),
         ("transact_time_ns", "i8"),
+        ("exec_hash", "i8"),
+        ("exec_ref_hash", "i8"),
+        ("replacement", "u2"),
         ("exec_type", "u1"),
         ("ord_status", "u1"),
     ]
 )
+
+# A timer that has run out for the order of order_id. due: for DAY_END the end of the day that it was placed on, for
+# EXPIRE its own time, for ASK_STATUS the time before which the venue should have answered.
+TIMER: Final = _command([("due_ns", "i8")])
 
 # text: the account's number, as people know it. All limits are per order but the position limit. currency: the base
 # currency, for ever. settled_only: 1 when purchases may not use unsettled proceeds. household: a group's number, 0 for
@@ -347,6 +376,10 @@ COMMAND_LAYOUTS: Final = {
     CommandKind.SET_REFERENCE_PRICE: SET_REFERENCE_PRICE,
     CommandKind.DEFINE_TICK_TABLE: DEFINE_TICK_TABLE,
     CommandKind.DEFINE_LOT_TABLE: DEFINE_LOT_TABLE,
+    CommandKind.REPLACE: REPLACE,
+    CommandKind.DAY_END: TIMER,
+    CommandKind.EXPIRE: TIMER,
+    CommandKind.ASK_STATUS: TIMER,
 }
 
 
@@ -373,7 +406,8 @@ LOGGED_BYTES: Final = _logged_bytes()
 # The orders' layout; those of other kinds are in core/event_layouts.py. An order's new state, with the account's cash
 # (in the order's currency) and position after it, so that a follower stores what it reads and computes nothing.
 # The client's order id follows as text. The log leaves out the words of zeros at the end, so what is seldom set
-# stands last.
+# stands last. replacement: the number of the replace that the venue accepted last, 0 for none. In a PENDING_REPLACE the
+# terms are those that still hold, and what is asked for follows: the request's number, the price as the venue gets it.
 EVENT: Final = np.dtype(
     [
         ("kind", "u2"),
@@ -407,6 +441,11 @@ EVENT: Final = np.dtype(
         ("last_px_e8", "i8"),
         ("limit_value", "i8"),
         ("observed_value", "i8"),
+        ("replacement", "u2"),
+        ("asked_replacement", "u2"),
+        ("asked_tif", "u1"),
+        ("asked_qty_e8", "i8"),
+        ("asked_price_e8", "i8"),
     ],
     align=True,
 )

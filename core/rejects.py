@@ -37,6 +37,8 @@ class Reject(IntEnum):
     SESSION_CLOSED = 221
     NOT_IN_THIS_SESSION = 222
     ODD_LOT = 223
+    QTY_BELOW_FILLED = 231
+    EXPIRE_TIME_PAST = 232
     NO_FRESH_QUOTE = 301
     PRICE_OUTSIDE_COLLAR = 302
     NO_REFERENCE_PRICE = 303
@@ -71,6 +73,8 @@ class Reject(IntEnum):
     COLD_TABLE_FULL = 506
     GROUP_TABLE_FULL = 511
     CASH_TABLE_FULL = 512
+    REPLACEMENT_TABLE_FULL = 521
+    REPLACEMENTS_USED_UP = 522
     CURRENCY_UNKNOWN = 601
     CURRENCY_FIXED = 602
     GROUP_UNKNOWN = 603
@@ -87,6 +91,10 @@ class Reject(IntEnum):
     REPORT_UNEXPECTED = 904
     COMMAND_UNKNOWN = 905
     ACCOUNT_NOT_IDLE = 920
+    ORDER_NOT_REPLACEABLE = 921
+    EXECUTION_UNKNOWN = 922
+    EXECUTION_REPEATED = 923
+    TIMER_NOT_DUE = 924
 
 
 class Unit(IntEnum):
@@ -199,6 +207,20 @@ TEXTS: Final[dict[Reject, RejectText]] = {
         "tick and lot",
         "quantity {value} is not a multiple of the round lot {limit}, and odd lots are not taken",
         Unit.QTY_E8,
+        422,
+        _422,
+    ),
+    Reject.QTY_BELOW_FILLED: RejectText(
+        "replace",
+        "quantity {value} must be more than {limit}, which is filled; cancel the order instead",
+        Unit.QTY_E8,
+        422,
+        _422,
+    ),
+    Reject.EXPIRE_TIME_PAST: RejectText(
+        "time in force",
+        "a good-till-date order needs an expire time that is to come, no other order has one",
+        Unit.PLAIN,
         422,
         _422,
     ),
@@ -331,6 +353,12 @@ TEXTS: Final[dict[Reject, RejectText]] = {
     Reject.CASH_TABLE_FULL: RejectText(
         "room", "the table of cash in other currencies is full ({limit} rows)", Unit.PLAIN, 503, 50310000
     ),
+    Reject.REPLACEMENT_TABLE_FULL: RejectText(
+        "room", "the table of replacements is full ({limit} of open orders)", Unit.PLAIN, 503, 50310000
+    ),
+    Reject.REPLACEMENTS_USED_UP: RejectText(
+        "replace", "an order can be replaced {limit} times; cancel it and send another", Unit.PLAIN, 422, _422
+    ),
     Reject.CURRENCY_UNKNOWN: RejectText(
         "definition", "currency number {value} is not known; the last is {limit}", Unit.PLAIN, 422, _422
     ),
@@ -392,6 +420,14 @@ TEXTS: Final[dict[Reject, RejectText]] = {
     Reject.COMMAND_UNKNOWN: RejectText(
         "command", "its kind, side, order type or time in force is unknown", Unit.PLAIN, 422, _422
     ),
+    Reject.ORDER_NOT_REPLACEABLE: RejectText(
+        "order", "order can't be replaced: it is {value}", Unit.STATE, 422, _422
+    ),
+    Reject.EXECUTION_UNKNOWN: RejectText(
+        "venue", "the execution that it refers to is not known here, or was undone", Unit.PLAIN, 422, _422
+    ),
+    Reject.EXECUTION_REPEATED: RejectText("venue", "this execution is booked already", Unit.PLAIN, 422, _422),
+    Reject.TIMER_NOT_DUE: RejectText("timer", "the order has nothing that is due", Unit.PLAIN, 422, _422),
     Reject.ACCOUNT_NOT_IDLE: RejectText(
         "command",
         "the account has {value} open orders; only an idle one becomes passive",

@@ -133,7 +133,7 @@ def test_no_float_where_money_is_decided() -> None:
 
 
 # Seconds of waiting and of progress, which no order ever sees.
-FLOATS_ELSEWHERE: Final = {"actors/ahead.py", "actors/shard.py", "actors/warm.py"}
+FLOATS_ELSEWHERE: Final = {"actors/ahead.py", "actors/due.py", "actors/shard.py", "actors/warm.py"}
 
 
 def _joins_paths(node: ast.BinOp) -> bool:

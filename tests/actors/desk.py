@@ -46,6 +46,7 @@ LOT_E8 = qty_e8("0.0001")
 BID_E8, ASK_E8 = price_e8("99.99"), price_e8("100")
 COLLAR_BPS = 500
 START_NS = 1_700_000_000_000_000_000
+STEP_NS = 1_000_000  # between two commands
 
 # So that a test that waits for a process that hangs ends; nothing is measured by it.
 PATIENCE_S = 60
@@ -76,6 +77,12 @@ def order(client_order_id: str, **changes: Any) -> bytes:
     return commands.new_order(client_order_id=client_order_id, **{**values, **changes})
 
 
+def replace(order_id: int, client_order_id: str, **changes: Any) -> bytes:
+    """Of account 1's order in instrument 1; without `changes` it changes nothing but the name."""
+    values: dict[str, Any] = {"source": Source.GATEWAY, "request_id": 6, "account": 1, "instrument": 1}
+    return commands.replace(order_id=order_id, client_order_id=client_order_id, **{**values, **changes})
+
+
 def deposit(amount_e6: int, **changes: Any) -> bytes:
     return commands.deposit(**{"request_id": 4, "account": 1, "amount_e6": amount_e6, **changes})
 
@@ -99,12 +106,17 @@ class Desk:
         self._names = (f"client-{n}" for n in itertools.count(1))
         self._venue_seq = itertools.count(1)
 
+    @property
+    def next_ns(self) -> int:
+        """The time of the next command."""
+        return int(self.out.pen[P_TIME]) + STEP_NS
+
     def do(self, raw: bytes, flags: int = 0) -> Event:
         pen, command = self.out.pen, self.command
-        pen[P_TIME] += 1_000_000
+        pen[P_TIME] += STEP_NS
         command.raw[:] = np.frombuffer(raw, np.uint8)
         command.head[0]["flags"] = flags
-        if command.head[0]["kind"] == CommandKind.NEW_ORDER:
+        if command.head[0]["kind"] in (CommandKind.NEW_ORDER, CommandKind.REPLACE):
             row = command.order[0]
             row["bid_e8"], row["ask_e8"] = self.bid_e8, self.ask_e8
             row["quote_time_ns"] = pen[P_TIME] - self.quote_age_ms * 1_000_000
@@ -139,11 +151,14 @@ class Desk:
             commands.cancel(source=Source.GATEWAY, request_id=5, account=account, order_id=order_id)
         )
 
-    def report(self, order_id: int, exec_type: int, qty_e8: int = 0, px_e8: int = 0) -> Event:
+    def report(self, order_id: int, exec_type: int, qty_e8: int = 0, px_e8: int = 0, **more: Any) -> Event:
+        """Under a MsgSeqNum and, unless `more` says otherwise, an ExecID of its own."""
+        venue_seq = next(self._venue_seq)
+        values: dict[str, Any] = {"ord_status": OrdStatus.NEW, "exec_id": f"X{venue_seq}", **more}
         return self.do(
             commands.venue_report(
-                venue_seq=next(self._venue_seq), order_id=order_id, exec_type=exec_type,
-                ord_status=OrdStatus.NEW, last_qty_e8=qty_e8, last_px_e8=px_e8,
+                venue_seq=venue_seq, order_id=order_id, exec_type=exec_type, last_qty_e8=qty_e8,
+                last_px_e8=px_e8, **values,
             )
         )  # fmt: skip
 
@@ -156,8 +171,23 @@ class Desk:
         }  # fmt: skip
         return self.do(commands.break_found(break_kind=kind, **{**values, **changes}))
 
-    def fill(self, order_id: int, qty: int, px_e8: int = ASK_E8) -> Event:
-        return self.report(order_id, ExecType.TRADE, qty_e8(qty), px_e8)
+    def fill(self, order_id: int, qty: int, px_e8: int = ASK_E8, **more: Any) -> Event:
+        return self.report(order_id, ExecType.TRADE, qty_e8(qty), px_e8, **more)
+
+    def replace(self, order_id: int, **changes: Any) -> Event:
+        return self.do(replace(order_id, next(self._names), **changes))
+
+    def accept_replace(self, order_id: int, number: int = 1) -> Event:
+        return self.report(order_id, ExecType.REPLACED, replacement=number)
+
+    def bust(self, order_id: int, ref: str, told: int = OrdStatus.NEW) -> Event:
+        return self.report(order_id, ExecType.TRADE_CANCEL, exec_ref_id=ref, ord_status=told)
+
+    def correct(self, order_id: int, ref: str, qty: int, px_e8: int, **more: Any) -> Event:
+        return self.report(order_id, ExecType.TRADE_CORRECT, qty_e8(qty), px_e8, exec_ref_id=ref, **more)
+
+    def timer(self, kind: CommandKind, order_id: int, due_ns: int, account: int = 1) -> Event:
+        return self.do(commands.timer(kind, account=account, order_id=order_id, due_ns=due_ns))
 
     def reserved(self) -> int:
         return int(self.state.accounts[0]["reserved_e6"])

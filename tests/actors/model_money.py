@@ -155,7 +155,10 @@ def judge_exposure(model: Model, instrument_no: int, qty: int, buying: bool) -> 
     return Reject.INSTRUMENT_EXPOSURE if not buying and open_sell + qty > INT64_MAX else Reject.NONE
 
 
-def judge_limits(model: Model, account: Account, currency: int, needed: int, buying: bool) -> Reject:
+def judge_limits(
+    model: Model, account: Account, currency: int, needed: int, buying: bool, own: int
+) -> Reject:
+    """own: what an order that is to be replaced has of what is reserved."""
     for number, group in model.money.chain(account.household):
         if group.currency != currency:
             return Reject.HOUSEHOLD_CURRENCY if buying else Reject.NONE
@@ -163,7 +166,7 @@ def judge_limits(model: Model, account: Account, currency: int, needed: int, buy
             return Reject[f"{group.level.name}_ORDER_NOTIONAL"]
         if not buying:
             continue
-        reserved = group_reserved(model, number)
+        reserved = group_reserved(model, number) - own
         if reserved + needed > group.max_open:
             return Reject[f"{group.level.name}_OPEN_NOTIONAL"]
         if reserved + group_gross(model, number) + needed > group.max_gross:
@@ -188,6 +191,14 @@ def pay(model: Model, account: Account, instrument: Instrument, amount: int) -> 
     held.cash += amount
     if instrument.settle_days:
         held.waiting.append((amount, model.money.days_ended + instrument.settle_days))
+
+
+def take_back(model: Model, account: Account, instrument: Instrument, amount: int, due: int) -> None:
+    """A trade that was not: its money, and its place among what has not settled."""
+    held = account.balances[instrument.currency]
+    held.cash -= amount
+    if due > model.money.days_ended:
+        held.waiting.remove((amount, due))
 
 
 # --- what an administrator asks ---------------------------------------------------------------------------------

@@ -71,7 +71,7 @@ def test_the_largest_withdrawal_there_is_is_no_way_to_money(a_funded_account: De
 @pytest.mark.parametrize(
     "codes",
     [
-        {"side": 0}, {"side": ord("5")}, {"ord_type": 0}, {"ord_type": ord("3")}, {"tif": 0}, {"tif": ord("1")},
+        {"side": 0}, {"side": ord("5")}, {"ord_type": 0}, {"ord_type": ord("3")}, {"tif": 0}, {"tif": ord("2")},
         {"ord_type": ord("3"), "price_e8": -ASK_E8},
     ],
 )  # fmt: skip

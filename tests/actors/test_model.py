@@ -19,6 +19,7 @@ from core.events import Event
 from core.records import (
     AccountState,
     BreakKind,
+    CommandKind,
     EventKind,
     ExecType,
     InstrumentState,
@@ -33,8 +34,8 @@ from shared_mem.log import Reader
 from shared_mem.log_reader import LogReader
 from tests.actors import desk as stories
 from tests.actors import model_money
-from tests.actors.desk import ASK_E8, LOT_E8, SEGMENT_BYTES, TICK_E8, Desk
-from tests.actors.model import Account, Instrument, Model, Order
+from tests.actors.desk import ASK_E8, LOT_E8, SEGMENT_BYTES, STEP_NS, TICK_E8, Desk
+from tests.actors.model import Account, Instrument, Model, Order, Report, Terms
 from tests.actors.money_rules import MoneyRules
 from tests.core.test_positions import Oracle
 
@@ -51,6 +52,9 @@ PRICE = st.one_of(
 )
 FILL_QTY = st.one_of(QTY, st.sampled_from([QTY_E8_MAX, QTY_E8_MAX + 1, -INT64_MAX - 1]))
 FILL_PRICE = st.one_of(PRICE, st.sampled_from([-INT64_MAX, 10**18 + 1]))
+EXEC_ID = st.sampled_from(["", "E1", "E2", "E3", "E4", "E5", "E6", "E7", "E8"])
+TIF = st.sampled_from(TimeInForce)
+LASTS = st.sampled_from([-1, 0, 3 * STEP_NS, 30 * STEP_NS])  # how long a GTD order lasts
 AMOUNT = st.one_of(
     st.integers(-2_000_000, 2_000_000).map(lambda n: n * 10**6),
     st.sampled_from([0, 1, -1, INT64_MAX, -INT64_MAX, -INT64_MAX - 1]),
@@ -87,47 +91,110 @@ class History(MoneyRules):
     @rule(
         account=ACCOUNTS, instrument=INSTRUMENTS, side=st.sampled_from(Side), ord_type=st.sampled_from(OrdType),
         qty=QTY, price=PRICE, name=st.integers(1, 30), age_ms=st.sampled_from([0, 0, 0, 2000, 2001]),
-        quoted=st.sampled_from([True, True, True, False]),
+        quoted=st.sampled_from([True, True, True, False]), tif=TIF, lasts=LASTS,
     )  # fmt: skip
     def new_order(
         self, account: int, instrument: int, side: Side, ord_type: OrdType, qty: int, price: int, name: int,
-        age_ms: int, quoted: bool,
+        age_ms: int, quoted: bool, tif: TimeInForce, lasts: int,
     ) -> None:  # fmt: skip
         desk, model = self.desk, self.model
-        desk.bid_e8, desk.ask_e8 = (stories.BID_E8, ASK_E8) if quoted else (0, 0)
-        desk.quote_age_ms = age_ms
-        code, route_price = model.judge(
-            account, instrument, side, ord_type, qty, price, f"c{name}", desk.bid_e8, desk.ask_e8, age_ms
-        )
+        now, quote = desk.next_ns, self.quoted(age_ms, quoted)
+        terms = Terms(qty, price, 0, tif, now + lasts if tif is TimeInForce.GTD else 0)
+        code, route_price = model.judge(account, instrument, side, ord_type, terms, f"c{name}", quote, now)
         event = desk.do(
             stories.order(
                 f"c{name}", account=account, instrument=instrument, side=side, ord_type=ord_type, qty_e8=qty,
-                price_e8=price, tif=TimeInForce.DAY,
+                price_e8=price, tif=tif, expire_time_ns=terms.expire_ns,
             )
         )  # fmt: skip
         assert event.reject_code == code
         if code:
             assert (event.ord_status, event.exec_type) == (OrdStatus.REJECTED, ExecType.REJECTED)
             if code is Reject.DUPLICATE_CLIENT_ORDER_ID:
-                original = model.orders[event.order_id]
-                assert (original.account, original.client_order_id) == (account, f"c{name}")
+                assert model.named(account, f"c{name}") is model.orders[event.order_id]
             return
         assert (event.ord_status, event.exec_type) == (OrdStatus.PENDING_NEW, ExecType.PENDING_NEW)
         assert event.route_price_e8 == route_price
         assert event.order_id == event.cause_seq
         model.accounts[account].positions.setdefault(instrument, Oracle())
-        order = Order(event.order_id, account, instrument, side, qty, route_price, f"c{name}")
+        terms = terms._replace(route_price=route_price)
+        order = Order(event.order_id, account, instrument, side, ord_type, terms, f"c{name}", now, now)
         model.orders[event.order_id] = order
         self.shows(event, order)
         if side is Side.BUY:
-            assert event.reserved_e6 <= event.cash_e6
+            assert self.is_covered(event)
+
+    @precondition(lambda self: len(self.model.orders) < 60)
+    @rule(account=st.sampled_from([1, 2]), lots=st.integers(1, 400), tif=TIF, name=st.integers(1, 60))
+    def a_good_order(self, account: int, lots: int, tif: TimeInForce, name: int) -> None:
+        """So that a history has orders to do things with."""
+        self.all_is_open_again(account)
+        self.new_order(
+            account, 1, Side.BUY, OrdType.LIMIT, lots * LOT_E8, ASK_E8, name, 0, True, tif, 30 * STEP_NS
+        )
+
+    def some_order(self, data: st.DataObject) -> int:
+        """Any order's number; seldom one that no order has."""
+        is_none = not self.model.orders or data.draw(st.integers(0, 15)) == 7
+        return 10**6 if is_none else data.draw(st.sampled_from([*self.model.orders]))
+
+    def quoted(self, age_ms: int, is_there: bool) -> tuple[int, int, int]:
+        """Bid, ask and age of the quote that the next order meets."""
+        desk = self.desk
+        desk.bid_e8, desk.ask_e8 = (stories.BID_E8, ASK_E8) if is_there else (0, 0)
+        desk.quote_age_ms = age_ms
+        return desk.bid_e8, desk.ask_e8, age_ms
+
+    def is_covered(self, event: Event) -> bool:
+        """What a purchase reserves is there, unless a venue undid or overfilled trades: then cash is short."""
+        return event.reserved_e6 <= event.cash_e6
+
+    @precondition(lambda self: self.model.orders)
+    @rule(
+        data=st.data(), qty=st.one_of(st.just(0), QTY), price=st.one_of(st.just(0), PRICE),
+        name=st.integers(1, 60), age_ms=st.sampled_from([0, 0, 0, 2001]), tif=st.one_of(st.just(0), TIF),
+        lasts=LASTS, odd=st.sampled_from([False] * 8 + [True]),
+    )  # fmt: skip
+    def replace(
+        self, data: st.DataObject, qty: int, price: int, name: int, age_ms: int, tif: int, lasts: int,
+        odd: bool,
+    ) -> None:  # fmt: skip
+        """odd: somebody else's account, another instrument, an order that never was."""
+        model, desk = self.model, self.desk
+        order = data.draw(st.sampled_from([*model.orders.values()]))
+        where = (order.account, order.instrument, order.order_id)
+        if odd:
+            where = data.draw(st.tuples(ACCOUNTS, INSTRUMENTS, st.sampled_from([order.order_id, 10**6])))
+        if order.ord_type is OrdType.MARKET:
+            price = 0
+        now, quote = desk.next_ns, self.quoted(age_ms, True)
+        asked = Terms(qty, price, 0, tif, now + lasts if tif == TimeInForce.GTD else 0)
+        account, instrument, order_id = where
+        holder = desk.state.accounts[order.account - 1]
+        was_covered = holder["reserved_e6"] <= holder["cash_e6"]
+        code, terms = model.replace(account, instrument, order_id, f"c{name}", asked, quote, now)
+        event = desk.do(
+            stories.replace(
+                order_id, f"c{name}", account=account, instrument=instrument, qty_e8=qty, price_e8=price, tif=tif,
+                expire_time_ns=asked.expire_ns,
+            )
+        )  # fmt: skip
+        assert event.reject_code == code
+        assert event.exec_type == (ExecType.REPLACE_REJECT if code else ExecType.PENDING_REPLACE)
+        if code is not Reject.ORDER_UNKNOWN:
+            self.shows(event, model.orders[order_id])
+        if terms is not None:
+            if order.side is Side.BUY and was_covered:
+                assert self.is_covered(event)
+            asked_for = (event.asked_replacement, event.asked_qty_e8, event.asked_price_e8, event.asked_tif)
+            assert asked_for == (order.asked, terms.qty, terms.route_price, terms.tif)
 
     @rule(data=st.data(), account=ACCOUNTS)
     def cancel(self, data: st.DataObject, account: int) -> None:
-        order_id = data.draw(st.sampled_from([*self.model.orders, 10**6]))
+        order_id = self.some_order(data)
         order = self.model.orders.get(order_id)
         account = data.draw(st.sampled_from([account, order.account if order else account]))
-        code = self.model.cancel(account, order_id)
+        code = self.model.cancel(account, order_id, self.desk.next_ns)
         event = self.desk.cancel(order_id, account)
         assert event.reject_code == code
         assert event.exec_type == (ExecType.CANCEL_REJECT if code else ExecType.PENDING_CANCEL)
@@ -136,29 +203,85 @@ class History(MoneyRules):
 
     @rule(
         data=st.data(), exec_type=st.sampled_from([*ExecType, ExecType.TRADE, ExecType.TRADE, 0, 255]),
-        qty=FILL_QTY, px=FILL_PRICE,
+        qty=FILL_QTY, px=FILL_PRICE, told=st.sampled_from([*OrdStatus, 0, 255]), exec_id=EXEC_ID,
+        exec_ref_id=EXEC_ID, number=st.integers(0, 3),
     )  # fmt: skip
-    def report(self, data: st.DataObject, exec_type: int, qty: int, px: int) -> None:
-        self.apply_report(data.draw(st.sampled_from([*self.model.orders, 10**6])), exec_type, qty, px)
+    def report(
+        self, data: st.DataObject, exec_type: int, qty: int, px: int, told: int, exec_id: str,
+        exec_ref_id: str, number: int,
+    ) -> None:  # fmt: skip
+        order_id = self.some_order(data)
+        self.apply_report(Report(order_id, exec_type, qty, px, told, exec_id, exec_ref_id, number))
 
-    @precondition(lambda self: any(o.leaves for o in self.model.orders.values()))
-    @rule(data=st.data(), share=st.integers(1, 4))
-    def fill_of_what_is_open(self, data: st.DataObject, share: int) -> None:
-        order = data.draw(st.sampled_from([o for o in self.model.orders.values() if o.leaves]))
-        qty = max(order.leaves // share, 1)
-        self.apply_report(order.order_id, ExecType.TRADE, qty, order.route_price)
+    @precondition(lambda self: any(o.open_qty for o in self.model.orders.values()))
+    @rule(data=st.data(), share=st.integers(1, 4), exec_id=EXEC_ID)
+    def fill_of_what_is_open(self, data: st.DataObject, share: int, exec_id: str) -> None:
+        order = data.draw(st.sampled_from([o for o in self.model.orders.values() if o.open_qty]))
+        qty = max(order.open_qty // share, 1)
+        px = order.terms.route_price
+        self.apply_report(Report(order.order_id, ExecType.TRADE, qty, px, exec_id=exec_id))
 
-    def apply_report(self, order_id: int, exec_type: int, qty: int, px: int) -> None:
-        code = self.model.report(order_id, exec_type, qty, px)
-        event = self.desk.report(order_id, exec_type, qty, px)
+    @precondition(lambda self: any(o.replacing for o in self.model.orders.values()))
+    @rule(
+        data=st.data(), kind=st.sampled_from([ExecType.REPLACED, ExecType.REPLACED, ExecType.REPLACE_REJECT])
+    )
+    def the_venue_answers_a_replace(self, data: st.DataObject, kind: ExecType) -> None:
+        order = data.draw(st.sampled_from([o for o in self.model.orders.values() if o.replacing]))
+        assert order.replacing is not None
+        self.apply_report(Report(order.order_id, kind, replacement=order.replacing.number))
+
+    @precondition(lambda self: any(o.fills for o in self.model.orders.values()))
+    @rule(
+        data=st.data(), corrects=st.booleans(), told=st.sampled_from(OrdStatus), qty=st.integers(1, 40),
+        ticks=st.integers(-50, 50), exec_id=EXEC_ID,
+    )  # fmt: skip
+    def a_fill_is_undone(
+        self, data: st.DataObject, corrects: bool, told: OrdStatus, qty: int, ticks: int, exec_id: str
+    ) -> None:
+        order = data.draw(st.sampled_from([o for o in self.model.orders.values() if o.fills]))
+        ref = data.draw(st.sampled_from([*order.fills]))
+        kind = ExecType.TRADE_CORRECT if corrects else ExecType.TRADE_CANCEL
+        px = ASK_E8 + ticks * TICK_E8
+        self.apply_report(Report(order.order_id, kind, qty * LOT_E8, px, told, exec_id, ref))
+
+    def apply_report(self, report: Report) -> None:
+        order = self.model.orders.get(report.order_id)
+        done = order.fills.get(report.exec_ref_id) if order is not None else None
+        was = (done.qty, done.px) if done is not None else (0, 0)
+        code, told_as = self.model.report(report, self.desk.next_ns)
+        event = self.desk.report(
+            report.order_id, report.exec_type, report.qty, report.px, ord_status=report.ord_status,
+            exec_id=report.exec_id, exec_ref_id=report.exec_ref_id, replacement=report.replacement,
+        )  # fmt: skip
         assert event.reject_code == code
-        assert event.exec_type == exec_type
-        if code is not Reject.ORDER_UNKNOWN:
-            self.shows(event, self.model.orders[order_id])
+        assert event.exec_type == told_as
+        if order is not None:
+            self.shows(event, order)
             assert event.source == 1, "the answer finds the door that the order came by"
             assert event.request_id == 3
-        traded = exec_type == ExecType.TRADE and not code
-        assert (event.last_qty_e8, event.last_px_e8) == ((qty, px) if traded else (0, 0))
+        shows_report = told_as in (ExecType.TRADE, ExecType.TRADE_CORRECT) and not code
+        shown = (report.qty, report.px) if shows_report else (0, 0)
+        if told_as == ExecType.TRADE_CANCEL and not code:
+            shown = was
+        assert (event.last_qty_e8, event.last_px_e8) == shown
+
+    @rule(
+        data=st.data(), kind=st.sampled_from([CommandKind.DAY_END, CommandKind.EXPIRE, CommandKind.ASK_STATUS]),
+        account=ACCOUNTS, before=st.sampled_from([-1, 0, 1, 5, 30]),
+    )  # fmt: skip
+    def a_timer_runs_out(self, data: st.DataObject, kind: CommandKind, account: int, before: int) -> None:
+        order_id = self.some_order(data)
+        order = self.model.orders.get(order_id)
+        account = data.draw(st.sampled_from([account, order.account if order else account]))
+        now = self.desk.next_ns
+        due = now - before * STEP_NS
+        code = self.model.timer(kind, account, order_id, due, now)
+        event = self.desk.timer(kind, order_id, due, account)
+        assert event.reject_code == code
+        done = {CommandKind.DAY_END: ExecType.EXPIRED, CommandKind.EXPIRE: ExecType.PENDING_CANCEL}
+        assert event.exec_type == (ExecType.ORDER_STATUS if code else done.get(kind, ExecType.ORDER_STATUS))
+        if code is not Reject.ORDER_UNKNOWN:
+            self.shows(event, self.model.orders[order_id])
 
     @rule(account=ACCOUNTS, amount=AMOUNT)
     def deposit(self, account: int, amount: int) -> None:
@@ -260,7 +383,10 @@ class History(MoneyRules):
         assert (event.currency, event.cash_e6, event.reserved_e6) == (currency, cash, reserved)
         assert (event.position_qty_e8, event.position_cost_e6) == (held.qty, held.cost)
         assert event.realized_e6 == held.realized
-        assert event.text == order.client_order_id
+        assert event.text == order.name
+        assert event.replacement == (order.replaced.number if order.replaced else 0)
+        assert (event.qty_e8, event.price_e8, event.tif) == (order.qty, order.terms.price, order.terms.tif)
+        assert event.route_price_e8 == order.terms.route_price
 
     @invariant()
     def the_book_is_the_models(self) -> None:
@@ -289,6 +415,15 @@ class History(MoneyRules):
             is_hot = (account_no, instrument) in hot
             assert open_qty == ([row["open_buy_e8"], row["open_sell_e8"]] if is_hot else [0, 0])
 
+    @invariant()
+    def nothing_is_held_when_nothing_is_open(self) -> None:
+        if not hasattr(self, "model"):
+            return
+        for number in self.model.accounts:
+            if not self.model.open_orders(number):
+                row = self.desk.state.accounts[number - 1]
+                assert (row["reserved_e6"], row["open_orders"]) == (0, 0)
+
     def teardown(self) -> None:
         if not hasattr(self, "desk"):
             return
@@ -305,5 +440,5 @@ class History(MoneyRules):
 
 TestHistory = History.TestCase
 TestHistory.settings = settings(
-    max_examples=80, stateful_step_count=60, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=120, stateful_step_count=60, deadline=None, suppress_health_check=list(HealthCheck)
 )

@@ -85,7 +85,7 @@ def test_a_cancel_that_comes_too_late_shows_no_position_of_anybody_else(a_funded
     other = desk.buy(3, account=2)
     desk.fill(other.order_id, 3)
     refused = desk.cancel(placed.order_id)
-    assert (refused.reject_code, refused.position_qty_e8) == (Reject.ORDER_NOT_OPEN, 0)
+    assert (refused.reject_code, refused.position_qty_e8) == (Reject.ORDER_NOT_OPEN, qty_e8(5))
 
 
 def test_without_room_the_account_stays_passive_and_its_order_is_rejected(

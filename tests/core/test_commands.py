@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core import commands, records
+from core import commands, ids, records
 from core.commands import CommandError
 from core.records import (
     COMMAND_BYTES,
@@ -48,7 +49,7 @@ MADE: dict[CommandKind, tuple[Any, dict[str, st.SearchStrategy[Any]], str]] = {
         {
             "source": st.sampled_from(Source), "request_id": U8, "account": U4, "instrument": U4,
             "side": st.sampled_from(Side), "ord_type": st.sampled_from(OrdType),
-            "tif": st.sampled_from(TimeInForce), "qty_e8": I8, "price_e8": I8,
+            "tif": st.sampled_from(TimeInForce), "qty_e8": I8, "price_e8": I8, "expire_time_ns": I8,
         },
         "client_order_id",
     ),
@@ -62,7 +63,7 @@ MADE: dict[CommandKind, tuple[Any, dict[str, st.SearchStrategy[Any]], str]] = {
         {
             "venue_seq": U8, "order_id": U8, "exec_type": st.sampled_from(ExecType),
             "ord_status": st.sampled_from(OrdStatus), "last_qty_e8": I8, "last_px_e8": I8, "cum_qty_e8": I8,
-            "leaves_qty_e8": I8, "transact_time_ns": I8,
+            "leaves_qty_e8": I8, "transact_time_ns": I8, "replacement": st.integers(0, 2**16 - 1),
         },
         "text",
     ),
@@ -97,6 +98,18 @@ MADE: dict[CommandKind, tuple[Any, dict[str, st.SearchStrategy[Any]], str]] = {
         "",
     ),
     CommandKind.PASSIVATE: (commands.passivate, {"request_id": U8, "account": U4}, ""),
+    CommandKind.REPLACE: (
+        commands.replace,
+        {
+            "source": st.sampled_from(Source), "request_id": U8, "account": U4, "instrument": U4, "order_id": U8,
+            "qty_e8": I8, "price_e8": I8, "tif": st.sampled_from(TimeInForce), "expire_time_ns": I8,
+        },
+        "client_order_id",
+    ),
+    **{
+        kind: (partial(commands.timer, kind), {"account": U4, "order_id": U8, "due_ns": I8}, "")
+        for kind in (CommandKind.DAY_END, CommandKind.EXPIRE, CommandKind.ASK_STATUS)
+    },
     CommandKind.BREAK: (
         commands.break_found,
         {
@@ -182,3 +195,11 @@ def test_a_long_tick_table_is_several_commands_that_go_on_where_the_last_one_end
     assert [(c["first_band"], c["bands"]) for c in made] == [(0, 4), (4, 4), (8, 1)]
     found = [(c[f"from_{n}_e8"], c[f"tick_{n}_e8"]) for c in made for n in range(1, c["bands"] + 1)]
     assert found == bands
+
+
+def test_a_report_names_its_executions_by_hash() -> None:
+    raw = commands.venue_report(
+        venue_seq=1, order_id=2, exec_type=1, ord_status=1, exec_id="A", exec_ref_id="B"
+    )
+    found = commands.decode(raw)
+    assert (found["exec_hash"], found["exec_ref_hash"]) == (ids.exec_hash("A"), ids.exec_hash("B"))

@@ -63,3 +63,29 @@ def test_any_other_cl_ord_id_is_refused(text: str) -> None:
 def test_a_cancels_id_is_no_orders() -> None:
     with pytest.raises(IdError):
         ids.order_id_of(ids.cancel_cl_ord_id(0, 5))
+
+
+@given(shard=SHARD, number=st.integers(0, 2**63 - 1), replacement=st.integers(0, ids.REPLACEMENTS_MAX))
+def test_a_replaces_cl_ord_id_gives_its_order_and_number_back(
+    shard: int, number: int, replacement: int
+) -> None:
+    name = ids.replace_cl_ord_id(shard, number, replacement)
+    assert ids.parse_cl_ord_id(name) == (number, replacement)
+    assert ids.order_id_of(name) == number
+    assert (name == ids.cl_ord_id(shard, number)) == (replacement == 0)
+
+
+@pytest.mark.parametrize(
+    "text", ["TW000-5R", "TW000-5R0", "TW000-5R01", "TW000-5R65536", "TW000-5R1R2", "TW000-R1"]
+)
+def test_a_replace_that_never_was_is_refused(text: str) -> None:
+    with pytest.raises(IdError, match="not one of ours"):
+        ids.parse_cl_ord_id(text)
+
+
+@given(st.text(max_size=40))
+def test_an_exec_id_has_a_hash_of_its_own_and_none_has_zero(text: str) -> None:
+    hashed = ids.exec_hash(text)
+    assert -(2**63) <= hashed < 2**63
+    assert (hashed == 0) == (text == "")
+    assert ids.exec_hash(text) == hashed != ids.exec_hash(text + "x")

@@ -7,7 +7,7 @@ from fractions import Fraction
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.positions import after_fill
+from core.positions import after_fill, without_fill
 from core.records import Side
 
 FILL = st.tuples(st.sampled_from(Side), st.integers(1, 10**15), st.integers(0, 10**15))
@@ -67,3 +67,39 @@ def test_a_third_of_the_position_takes_a_third_of_its_cost() -> None:
 def test_an_overfill_leaves_a_short_position_with_what_it_brought() -> None:
     assert after_fill(Side.SELL, 3, 90, 1, 20, 0) == (-2, -60, 10)
     assert after_fill(Side.BUY, 2, 50, -2, -60, 10) == (0, 0, 20)
+
+
+@settings(max_examples=300)
+@given(st.lists(FILL, max_size=8), FILL)
+def test_the_last_fill_undone_leaves_no_trace(
+    fills: list[tuple[Side, int, int]], last: tuple[Side, int, int]
+) -> None:
+    before = (0, 0, 0)
+    for side, qty, notional in fills:
+        before = after_fill(side, qty, notional, *before)
+    side, qty, notional = last
+    after = after_fill(side, qty, notional, *before)
+    moved = (after[0] - before[0], after[1] - before[1], after[2] - before[2])
+    assert without_fill(*moved, *after) == before
+
+
+@settings(max_examples=300)
+@given(st.lists(FILL, min_size=1, max_size=8), st.data())
+def test_any_fill_undone_later_conserves_money_and_quantity(
+    fills: list[tuple[Side, int, int]], data: st.DataObject
+) -> None:
+    """Quantity, and cost less what is realised, are those of the other fills; a cost goes with its quantity."""
+    undone = data.draw(st.integers(0, len(fills) - 1))
+    now, moved = (0, 0, 0), (0, 0, 0)
+    quantity = money = 0
+    for n, (side, qty, notional) in enumerate(fills):
+        was, now = now, after_fill(side, qty, notional, *now)
+        if n == undone:
+            moved = (now[0] - was[0], now[1] - was[1], now[2] - was[2])
+        else:
+            sign = 1 if side is Side.BUY else -1
+            quantity, money = quantity + sign * qty, money + sign * notional
+    held, cost, realized = without_fill(*moved, *now)
+    assert (held, cost - realized) == (quantity, money)
+    assert cost * held >= 0
+    assert held != 0 or cost == 0
