@@ -60,6 +60,9 @@ class Listener:
     def heard(self) -> list[Message]:
         return [message for life in self.lives for message in life.heard]
 
+    def has_heard(self, cl_ord_id: str) -> bool:
+        return any(message.get(Tag.ClOrdID) == cl_ord_id for message in self.lives[-1].heard)
+
     def executions(self) -> list[str]:
         """ExecIDs in the order in which they came, without those that came again and said so (43=Y)."""
         seen: list[str] = []
@@ -100,6 +103,8 @@ async def test_each_execution_is_heard_once_whoever_is_killed(desk: FixDesk) -> 
             ours.order(f"A{sent}", OrderQty="2")
             other.order(f"B{sent}", OrderQty="2")
         await until(partial(desk.venue.has, 2 * sent + 1), 60)
+        for listener in (compliance, audit):  # they listen, and then it happens in the middle of a stream
+            await until(partial(listener.has_heard, f"A{sent}"), 60)
         for name in list(desk.venue.orders)[-20:]:
             desk.venue.fill(name, 1, "149.95")
         if killed == "door":

@@ -55,6 +55,7 @@ class Tape:
     reconciler: Reconciler = field(default_factory=lambda: Reconciler(GRACE_NS))
     now_ns: int = START_NS
     copies_since_ns: int | None = START_NS
+    read_to_ns: int = START_NS
     breaks: list[Break] = field(default_factory=list)
 
     def logged(self, told: Execution) -> None:
@@ -65,7 +66,9 @@ class Tape:
 
     def passes(self, ns: int = 1) -> None:
         self.now_ns += ns
-        self.breaks += self.reconciler.due(self.now_ns, self.copies_since_ns, self.now_ns)
+        if self.reconciler.has_room_for_log:
+            self.read_to_ns = self.now_ns
+        self.breaks += self.reconciler.due(self.now_ns, self.copies_since_ns, self.read_to_ns)
 
     def found(self) -> list[tuple[BreakKind, str]]:
         return [(found.kind, found.execution.exec_id) for found in self.breaks]
