@@ -99,8 +99,10 @@ def test_no_wake_up_is_lost_at_full_speed(run_dir: Path) -> None:
     ring = Ring.create(run_dir / "r", 8, 8)
     record, scratch = np.zeros(1, np.int64), np.zeros(1 + DRAIN_BYTES // 8, np.int64)
     fd, address = bell.fileno(), int(scratch.ctypes.data)
+    take_parked(ring.address, bell.flag, fd, address, 0, 0)  # compiled before the race begins
+    push_one_by_one(ring.address, int(record.ctypes.data), bell.flag, fd, 0)
     with ThreadPoolExecutor(2) as threads:
-        taking = threads.submit(take_parked, ring.address, bell.flag, fd, address, 2000, count)
+        taking = threads.submit(take_parked, ring.address, bell.flag, fd, address, 1000 * PATIENCE_S, count)
         pushing = threads.submit(push_one_by_one, ring.address, int(record.ctypes.data), bell.flag, fd, count)
         taken = taking.result()
         while not pushing.done():
