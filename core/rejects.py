@@ -330,7 +330,11 @@ TEXTS: Final[dict[Reject, RejectText]] = {
         40310000,
     ),
     Reject.LOG_FULL: RejectText(
-        "room", "the log is full; new orders wait until it is flushed", Unit.PLAIN, 503, 50310000
+        "room",
+        "the log has no room: its disk is full or behind; cancels are still served",
+        Unit.PLAIN,
+        503,
+        50310000,
     ),
     Reject.ORDER_TABLE_FULL: RejectText(
         "room", "the order table is full ({limit} orders)", Unit.PLAIN, 503, 50310000
