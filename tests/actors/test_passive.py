@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 from pathlib import Path
 
+from actors.emit import P_TIME
+from actors.idle_accounts import IdleAccounts
 from actors.replay import Replica
 from actors.shard import Lane
 from actors.snapshot import restore, state_hash, take
@@ -167,3 +169,38 @@ def test_other_processes_see_a_passive_accounts_positions(a_shard: ShardDesk) ->
     assert a_view.positions(1) == before == [a_view.position(1, 1)]
     assert before[0].qty_e8 == qty_e8(10)
     assert a_view.position(1, 2) is None
+
+
+def test_only_who_is_idle_and_has_something_to_give_back_is_asked(a_funded_account: Desk) -> None:
+    desk = a_funded_account
+    for number in (2, 3):
+        desk.do(account(f"TW00000{number}"))
+        desk.do(deposit(cash_e6(10_000), account=number))
+    desk.fill(desk.buy(1).order_id, 1)
+    desk.buy(1, account=2)  # stays open
+    now_s = int(desk.out.pen[P_TIME]) // 10**9
+    asked: list[bytes] = []
+
+    def push(raw: bytes) -> bool:
+        asked.append(raw)
+        return True
+
+    def turn(at_s: int) -> list[int]:
+        asked.clear()
+        looking = IdleAccounts(desk.state, push, idle_after_s=3600, clock=lambda: at_s * 10**9)
+        assert looking.turn() == len(asked)
+        return [commands.decode(raw)["account"] for raw in asked]
+
+    assert turn(now_s + 3600) == [], "not yet"
+    assert turn(now_s + 3601) == [1], "2 has an open order, 3 no position"
+    assert desk.do(asked[0]).reject_code == 0
+    assert turn(now_s + 9999) == [], "it is passive now"
+
+
+def test_a_full_lane_is_tried_again_on_the_next_look(a_funded_account: Desk) -> None:
+    desk = a_funded_account
+    desk.fill(desk.buy(1).order_id, 1)
+    later = (int(desk.out.pen[P_TIME]) // 10**9 + 10) * 10**9
+    room = [False, True]
+    looking = IdleAccounts(desk.state, lambda _: room.pop(0), idle_after_s=1, clock=lambda: later)
+    assert [looking.turn(), looking.turn()] == [0, 1]
