@@ -144,6 +144,17 @@ class MoneyRules(RuleBasedStateMachine):
         if account in self.model.accounts:
             assert event.group == self.model.accounts[account].household
 
+    def opens_the_way(self, account: int, household: int, unlimited: bool) -> None:
+        """The account is in the household if that has room for it, has cash in both currencies, and no level halts."""
+        for number, _ in [*self.model.money.chain(household)]:
+            self.state_of_a_group(number, AccountState.ACTIVE)
+            if unlimited:
+                self.a_group_has_no_limits(number)
+        self.an_account_moves(account, household)
+        for number, _ in [*self.model.money.chain(self.model.accounts[account].household)]:
+            self.state_of_a_group(number, AccountState.ACTIVE)
+        self.deposit_in(account, cash_e6(3_000), EUR)
+
     @rule(
         instrument=st.sampled_from([1, 2, IN_EUROS]), days=st.integers(0, 3), ticks=st.sampled_from([0, 0, 1, 2]),
         lots=st.sampled_from([0, 0, 1]), band=st.sampled_from([0, 0, 1, 200]),

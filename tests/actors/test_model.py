@@ -13,7 +13,7 @@ from hypothesis.stateful import initialize, invariant, precondition, rule
 
 from actors.replay import Replica
 from actors.snapshot import Snapshot, restore, state_hash, take
-from actors.tables import R_POSITIONS, State
+from actors.tables import R_COMMANDS, R_POSITIONS, State
 from core import commands
 from core.events import Event
 from core.records import (
@@ -36,7 +36,7 @@ from tests.actors import desk as stories
 from tests.actors import model_money
 from tests.actors.desk import ASK_E8, LOT_E8, SEGMENT_BYTES, STEP_NS, TICK_E8, Desk
 from tests.actors.model import Account, Instrument, Model, Order, Report, Terms
-from tests.actors.money_rules import MoneyRules
+from tests.actors.money_rules import IN_EUROS, MoneyRules
 from tests.core.test_positions import Oracle
 
 ACCOUNTS = st.sampled_from([1, 1, 1, 2, 3])  # 3 is opened by no one
@@ -132,6 +132,46 @@ class History(MoneyRules):
         self.new_order(
             account, 1, Side.BUY, OrdType.LIMIT, lots * LOT_E8, ASK_E8, name, 0, True, tif, 30 * STEP_NS
         )
+
+    @rule(
+        account=st.sampled_from([1, 2]), household=st.sampled_from([4, 4, 5, 7, 0]), unlimited=st.booleans(),
+        trades=st.lists(
+            st.tuples(
+                st.sampled_from([1, 1, 2, IN_EUROS]), st.sampled_from([Side.BUY, Side.BUY, Side.SELL]),
+                st.integers(1, 40), st.integers(0, 2),
+            ),
+            min_size=1, max_size=6,
+        ),
+    )  # fmt: skip
+    def good_orders_under_levels(
+        self, account: int, household: int, unlimited: bool, trades: list[tuple[int, Side, int, int]]
+    ) -> None:
+        """So that limits, settlement and exposure have something to count. A trade: instrument, side, shares, and
+        whether it is filled: not, whole or by half."""
+        self.account_state(account, AccountState.ACTIVE)
+        self.opens_the_way(account, household, unlimited)
+        for instrument, side, shares, filled in trades:
+            before = len(self.model.orders)
+            if before >= 60:
+                return
+            self.instrument_state(instrument, InstrumentState.OPEN)
+            name = 1000 + int(self.desk.state.registers[R_COMMANDS])
+            self.new_order(
+                account,
+                instrument,
+                side,
+                OrdType.LIMIT,
+                qty_e8(shares),
+                ASK_E8,
+                name,
+                0,
+                True,
+                TimeInForce.DAY,
+                0,
+            )
+            if filled and len(self.model.orders) > before:
+                order_id = [*self.model.orders][-1]
+                self.apply_report(Report(order_id, ExecType.TRADE, qty_e8(shares) // filled, ASK_E8))
 
     def some_order(self, data: st.DataObject) -> int:
         """Any order's number; seldom one that no order has."""
