@@ -43,8 +43,8 @@ log = logging.getLogger(__name__)
 CHECKPOINT_NS: Final = 1_000_000_000
 
 _TRADE: Final = int(ExecType.TRADE)
-_CORRECT: Final = ord("G")
-_CANCEL: Final = ord("H")
+_CORRECT: Final = int(ExecType.TRADE_CORRECT)
+_CANCEL: Final = int(ExecType.TRADE_CANCEL)
 _MONEY: Final = frozenset((_TRADE, _CORRECT, _CANCEL))
 # ExecType (150) and ExecTransType (20): before FIX 4.3 a fill is PARTIAL_FILL or FILL, and its kind stands in 20.
 _KINDS: Final = {"F": _TRADE, "G": _CORRECT, "H": _CANCEL}
@@ -189,7 +189,7 @@ class VenueCopy:
         if event.cause_seq != seq or event.exec_type not in _MONEY or event.reject_code:
             return
         ours = Execution(
-            exec_id=report["text"],
+            exec_id=report["text"] if event.exec_type == _TRADE else _hashed(report["exec_hash"]),
             order_id=event.order_id,
             exec_type=event.exec_type,
             side=event.side,
@@ -300,9 +300,9 @@ def execution_of(message: Message, shard: int) -> Execution | None:
     side = message.require(Tag.Side)
     if len(side) != 1 or not side.isascii():
         raise ReportError(Tag.Side, f"Side {side[:8]!r} is not one character")
-    message.require(Tag.ExecID)
+    exec_id = message.require(Tag.ExecID)
     return Execution(
-        exec_id=plain_text(message, Tag.ExecID),
+        exec_id=plain_text(message, Tag.ExecID) if kind == _TRADE else _hashed(ids.exec_hash(exec_id)),
         order_id=order_id,
         exec_type=kind,
         side=ord(side),
@@ -312,6 +312,12 @@ def execution_of(message: Message, shard: int) -> Execution | None:
         cum_qty_e8=amount(message, Tag.CumQty, required=True),
         transact_time_ns=transact_time_of(message),
     )
+
+
+def _hashed(exec_hash: int) -> str:
+    """The name of a correction or bust: of its own ExecID the log keeps the hash, for its text is the ExecID of what
+    is undone."""
+    return f"#{exec_hash & (1 << 64) - 1:016x}"
 
 
 def _kind_of(message: Message) -> int | None:

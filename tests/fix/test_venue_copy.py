@@ -13,13 +13,20 @@ import pytest
 
 from core import commands
 from core.events import Event
-from core.records import AccountState, BreakKind, EventKind, ExecType
+from core.records import COMMAND_BYTES, AccountState, BreakKind, EventKind, ExecType
 from fix.codec import Message, encode, parse
+from fix.durable import DurableSession
 from fix.report_fields import ReportError
+from fix.session import Role, SessionConfig
 from fix.simulator.words import Fault
 from fix.store import Store
 from fix.tags import Tag
-from fix.venue_copy import _State, execution_of
+from fix.venue_copy import VenueCopy, _State, execution_of
+from shared_mem.log import Reader
+from shared_mem.log_reader import LogReader
+from shared_mem.ring import Ring
+from tests.actors.desk import ASK_E8
+from tests.actors.desk import Desk as ActorsDesk
 from tests.fix.desk import Client, FixDesk
 from tests.fix.peers import until
 from tests.stack import free_port_base
@@ -200,3 +207,51 @@ def test_a_number_that_can_not_be_read_is_named(name: str) -> None:
     with pytest.raises(ReportError) as raised:
         execution_of(told(**{name: "many"}), shard=0)
     assert raised.value.tag == Tag[name]
+
+
+async def test_a_bust_a_correction_and_a_fill_told_twice_agree_with_their_copies(
+    tmp_path: Path, run_dir: Path
+) -> None:
+    """A bust has an ExecID of its own, and the log keeps the one that it undoes; a fill is booked once."""
+    desk = ActorsDesk(tmp_path / "log", run_dir)
+    desk.open_market()
+    ring = Ring.create(run_dir / "breaks", COMMAND_BYTES, 16)
+    now = [1]
+    copy = VenueCopy(0, ring, lambda _: "ACME", grace_ns=10, clock=lambda: now[0])
+    session = DurableSession(SessionConfig("US-DC", "THEM", Role.INITIATOR), Store(tmp_path / "dc"), copy)
+    copy.on_logon(session)
+    order_id = desk.buy(10).order_id
+    reports = [
+        ("F", "E1", "", "3"), ("F", "E2", "", "6"), ("F", "E2", "", "6"), ("H", "E3", "E1", "3"),
+        ("G", "E4", "E2", "3"),
+    ]  # fmt: skip
+    for kind, exec_id, ref, cum in reports:
+        if kind == "H":  # what a break was about is busted, as the venue and the desk settled it
+            desk.break_found(BreakKind.PRICE, order_id=order_id, exec_id=ref)
+        amounts = {"qty_e8": 3 * 10**8, "px_e8": ASK_E8} if kind != "H" else {}
+        desk.report(
+            order_id, ord(kind), exec_id=exec_id, exec_ref_id=ref, text=ref or exec_id,
+            cum_qty_e8=int(cum) * 10**8, **amounts,
+        )  # fmt: skip
+        sizes = {"LastQty": "3", "LastPx": "100"} if kind != "H" else {"LastQty": "", "LastPx": ""}
+        message = told(
+            ClOrdID=f"TW000-{order_id}", Symbol="ACME", ExecType=kind, ExecID=exec_id, CumQty=cum, TransactTime="",
+            **sizes,
+        )  # fmt: skip
+        assert copy.on_message(session, message) == []
+    reader = LogReader(desk.log_dir, desk.run_dir, Reader.AUDIT)
+    while records := reader.read():
+        copy.take(records)
+    reader.close()
+    now[0] = 1000
+    copy.tick(session, is_at_end=True)
+    assert ring.pop() is None
+    assert copy.on_message(session, told(ClOrdID=f"TW000-{order_id}", ExecType="H", ExecID="E9")) == []
+    now[0] = 2000
+    copy.tick(session, is_at_end=True)
+    raised = ring.pop()
+    assert raised is not None
+    found = commands.decode(raised)
+    assert (found["break_kind"], found["order_id"]) == (BreakKind.MISSING_HERE, order_id)
+    session.close()
+    desk.close()
