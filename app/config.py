@@ -24,6 +24,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from app.embedded.secret import read_secret
+from app.fix_settings import faults, fix_rules
 from fix.simulator.words import Fault
 
 PREFIX: Final = "TRADEWIND_"
@@ -119,6 +120,7 @@ class Config(msgspec.Struct, frozen=True):
     fix_tls_cert: Path | None = None
     fix_tls_key: Path | None = None
     fix_tls_ca: Path | None = None
+    fix_lenient: frozenset[str] = frozenset()
 
     @property
     def log_dir(self) -> Path:
@@ -220,14 +222,6 @@ def _venue_temper(text: str) -> str:
     if text not in ("calm", "ill"):
         raise ValueError('give "calm" or, for tests, "ill" (late, doubled, garbled and unasked messages)')
     return text
-
-
-def _faults(text: str) -> tuple[Fault, ...]:
-    names = [name.strip() for name in text.split(",")]
-    wrong = [name for name in names if name not in set(Fault)]
-    if wrong:
-        raise ValueError(f"{wrong[0]!r} is none; give some of {', '.join(Fault)}, with commas between")
-    return tuple(Fault(name) for name in names)
 
 
 def _grace_ms(text: str) -> int:
@@ -335,7 +329,7 @@ OPTIONS: Final = (
     Option("venue_seed", _whole, "1", "N", "seed of the simulator's flow and of its ill temper"),
     Option(
         "venue_copy_faults",
-        _faults,
+        faults,
         None,
         "LIST",
         "what the simulator's drop copy tells wrong, once each, for tests",
@@ -359,6 +353,13 @@ OPTIONS: Final = (
     ),
     Option("fix_tls_key", _path, None, "FILE", "its key (PEM, mode 600)"),
     Option("fix_tls_ca", _path, None, "FILE", "authority (PEM) of which each FIX client needs a certificate"),
+    Option(
+        "fix_lenient",
+        fix_rules,
+        "",
+        "RULES",
+        "rules of FIX that clients need not keep, comma between; or all",
+    ),
 )
 _PATHS: Final = (
     "data_dir",

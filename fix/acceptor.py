@@ -11,11 +11,15 @@ Always holds here: a connection is nobody's until its first message is a Logon t
 second Logon for a session that is connected is closed without a word, and the first goes on (as QuickFIX
 does). The sessions whose stores are in `folder` are there from the start, so that they can be sent to before
 they log on again.
+
+Sessions may be dynamic: a peer that nobody named gets one, and a store of its own, when its Logon is let in and
+`configure` has a configuration for it; `fix/templates.py` makes that out of templates, a bounded number for each.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 import ssl
 import time
@@ -32,6 +36,8 @@ from fix.store import Store
 from fix.tags import MsgType, Tag
 from fix.tls import HANDSHAKE_TIMEOUT_S, SHUTDOWN_TIMEOUT_S
 
+log = logging.getLogger(__name__)
+
 # Sessions with a store, and connections that have not logged on: each costs some file descriptors and memory.
 SESSIONS_MAX: Final = 1024
 UNKNOWN_CONNECTIONS_MAX: Final = 256
@@ -41,8 +47,12 @@ _COMP_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 # What lets a Logon in: None, or the reason why not, which the peer reads in the Text (58) of a Logout. With an
 # empty reason the connection is closed without a word.
 Admit = Callable[[SessionKey, Message], str | None]
-# How the session with this peer (its SenderCompID) is to be.
+# How the session with this peer (its SenderCompID) is to be. Raises Refused.
 Configure = Callable[[str], SessionConfig]
+
+
+class Refused(ValueError):
+    """There is no session with this peer, and there will be none. The text, which names it, goes to it in a Logout."""
 
 
 def only(comp_ids: Collection[str]) -> Admit:
@@ -84,7 +94,10 @@ class Acceptor:
         folder.mkdir(parents=True, exist_ok=True)
         for store in sorted(folder.iterdir()):
             if store.is_dir() and _COMP_ID.fullmatch(store.name):
-                self._open(store.name)
+                try:
+                    self._open(store.name)
+                except Refused as refused:
+                    log.warning("the session of %s stays closed: %s", store, refused)
 
     def session(self, target: str) -> DurableSession | None:
         """The session with this peer, if it has ever logged on (or `open_session` was called for it)."""
@@ -94,14 +107,14 @@ class Acceptor:
         return list(self._sessions.values())
 
     def open_session(self, target: str) -> DurableSession:
-        """The session with this peer, made when there is none. Raises ValueError for a bad CompID,
+        """The session with this peer, made when there is none. Raises Refused,
         StoreError."""
         if (known := self._sessions.get(target)) is not None:
             return known
         if _COMP_ID.fullmatch(target) is None:
-            raise ValueError(f"CompID {target!r}: use letters, digits, '_', '.' and '-', at most 64")
+            raise Refused(f"CompID {target!r}: use letters, digits, '_', '.' and '-', at most 64")
         if len(self._sessions) >= SESSIONS_MAX:
-            raise ValueError(f"no room for a session with {target!r}: there are {SESSIONS_MAX}")
+            raise Refused(f"no room for a session with {target!r}: there are {SESSIONS_MAX}")
         return self._open(target)
 
     async def listen(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> int:
@@ -208,8 +221,8 @@ class Acceptor:
         if refusal is None and session is None:
             try:
                 session = self.open_session(theirs)
-            except ValueError as full:
-                refusal = str(full)
+            except Refused as refused:
+                refusal = str(refused)
         if session is None:
             self._refuse_stranger(connection, theirs, refusal or "")
             return

@@ -119,9 +119,9 @@ def check_sum(data: bytes | memoryview) -> int:
     return total & 255
 
 
-def parse(frame: bytes) -> Message:
-    """The message in one frame. Raises ParseError for a field without a tag number, or without a value, and for a
-    data field that is not as long as the field before it says."""
+def parse(frame: bytes, empty_values: bool = False) -> Message:
+    """The message in one frame. Raises ParseError for a field without a tag number, or (unless `empty_values`)
+    without a value, and for a data field that is not as long as the field before it says."""
     fields: list[Field] = []
     data_tag = length = 0
     parts = iter(frame[:-1].decode("latin-1").split("\x01"))
@@ -130,7 +130,7 @@ def parse(frame: bytes) -> Message:
         tag = _TAGS.get(number) or _rare_tag(number, part)
         if tag == data_tag and equals:
             value = _whole_data(tag, value, length, parts)
-        if not value:
+        if not value and not (empty_values and equals):
             raise ParseError(f"tag {tag} has no value", tag, empty_value=bool(equals))
         fields.append((tag, value))
         if tag in DATA_FIELDS and value.isascii() and value.isdigit() and len(value) <= _LENGTH_DIGITS_MAX:
@@ -162,11 +162,11 @@ def _whole_data(tag: int, value: str, length: int, parts: Iterator[str]) -> str:
     return value
 
 
-def encode(begin_string: str, fields: Iterable[tuple[int, str]]) -> bytes:
+def encode(begin_string: str, fields: Iterable[tuple[int, str]], empty_values: bool = False) -> bytes:
     """The frame of `fields`, which begin with MsgType (35): 8 and 9 are put before them, 10 after.
 
-    Raises EncodeError for an empty value, for one with SOH in it that is no data field behind its length field,
-    and for a data field of another length; never sends half a message.
+    Raises EncodeError for an empty value (unless `empty_values`), for one with SOH in it that is no data field behind
+    its length field, and for a data field of another length; never sends half a message.
     """
     parts = []
     data_tag, length = 0, ""
@@ -179,7 +179,7 @@ def encode(begin_string: str, fields: Iterable[tuple[int, str]]) -> bytes:
         elif "\x01" in value:
             shown = HIDDEN if tag in SECRET_TAGS else repr(value)
             raise EncodeError(f"tag {int(tag)}: value {shown} contains SOH")
-        if not value:
+        if not value and not empty_values:
             raise EncodeError(f"tag {int(tag)}: value is empty; leave the field out")
         parts.append(f"{int(tag)}={value}\x01")
         data_tag, length = DATA_FIELDS.get(tag, 0), value

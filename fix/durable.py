@@ -220,7 +220,7 @@ class DurableSession:
     def sent(self, seq: int) -> Message | None:
         """The application message that went out under `seq`, if it is still kept."""
         for stored in self._store.read(seq, seq):
-            return parse(stored.raw)
+            return parse(stored.raw, self._session.config.empty_values)
         return None
 
     def sent_from(self, seq: int) -> Iterator[tuple[int, Message]]:

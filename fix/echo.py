@@ -114,6 +114,7 @@ OPTIONS: Final[dict[str, Callable[[Options, str], Options]]] = {
     "UseDataDictionary": lambda options, text: replace(options, dictionary=_flag(text)),
     "ValidateFieldsOutOfOrder": _strict("order", _flag),
     "ValidateUserDefinedFields": _strict("user_defined", _flag),
+    "ValidateFieldsHaveValues": _session("empty_values", lambda text: not _flag(text)),
     "AllowUnknownMsgFields": _strict("unknown_fields", lambda text: not _flag(text)),
     "Framing": _framing,
 }

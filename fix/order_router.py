@@ -39,12 +39,13 @@ from core import events, ids, units
 from core.commands import venue_report
 from core.events import Event
 from core.records import EventKind, ExecType, OrdStatus, OrdType
-from fix import timestamps
-from fix.codec import Field, Message, MissingTag
+from fix.codec import Message, MissingTag
 from fix.durable import Busy, DurableSession, Outgoing
+from fix.order_bodies import OrderBodies
 from fix.report_fields import (
     ReportError,
     amount,
+    exec_type_of,
     order_id_of,
     plain_text,
     refusal,
@@ -69,7 +70,8 @@ _SEQ_BITS: Final = 40
 _SEQ_MASK: Final = (1 << _SEQ_BITS) - 1
 
 # An execution type that says nothing new to the shard: the venue has our request, and we know that.
-_PASSED_OVER: Final = frozenset((chr(ExecType.PENDING_NEW), chr(ExecType.PENDING_CANCEL)))
+# So does an order's status (I), which nobody asks for.
+_PASSED_OVER: Final = frozenset((chr(ExecType.PENDING_NEW), chr(ExecType.PENDING_CANCEL), "I"))
 _TAKEN: Final = {
     chr(kind): kind
     for kind in (ExecType.NEW, ExecType.TRADE, ExecType.CANCELED, ExecType.REJECTED, ExecType.EXPIRED)
@@ -91,7 +93,7 @@ class _Held(NamedTuple):
 class OrderRouter:
     """An Application for one session. `symbol_of` and `account_of` name an instrument and an account.
 
-    `order_fields`: what the venue wants in each new order besides. `logs_out`: at the limit of the throttle it
+    `bodies`: what orders look like at this venue. `logs_out`: at the limit of the throttle it
     logs out, in order, instead of waiting on the line.
     """
 
@@ -101,14 +103,14 @@ class OrderRouter:
         reports: Ring,
         symbol_of: Callable[[int], str],
         account_of: Callable[[int], str],
-        order_fields: tuple[Field, ...] = (),
+        bodies: OrderBodies,
         logs_out: bool = False,
     ) -> None:
         self._shard = shard
         self._reports = reports
         self._symbol_of = symbol_of
         self._account_of = account_of
-        self._order_fields = order_fields
+        self._bodies = bodies
         self._logs_out = logs_out
         self._passed = 0  # records since the cursor was stored
         self._read_to = 0  # the position behind the last record read
@@ -199,7 +201,7 @@ class OrderRouter:
         return None
 
     def _new_order(self, event: Event) -> Outgoing:
-        return MsgType.NewOrderSingle, [
+        fields = [
             (Tag.Account, self._account_of(event.account)),
             (Tag.ClOrdID, ids.cl_ord_id(self._shard, event.order_id)),
             (Tag.HandlInst, "1"),
@@ -210,19 +212,20 @@ class OrderRouter:
             (Tag.Side, chr(event.side)),
             (Tag.Symbol, self._symbol_of(event.instrument)),
             (Tag.TimeInForce, chr(event.tif)),
-            (Tag.TransactTime, timestamps.format_ns(event.time_ns)),
-            *self._order_fields,
+            (Tag.TransactTime, self._bodies.time_text(event.time_ns)),
         ]
+        return self._bodies.message(MsgType.NewOrderSingle, fields)
 
     def _cancel(self, event: Event) -> Outgoing:
-        return MsgType.OrderCancelRequest, [
+        fields = [
             (Tag.ClOrdID, ids.cancel_cl_ord_id(self._shard, event.seq)),
             (Tag.OrderQty, units.qty_text(event.qty_e8)),
             (Tag.OrigClOrdID, ids.cl_ord_id(self._shard, event.order_id)),
             (Tag.Side, chr(event.side)),
             (Tag.Symbol, self._symbol_of(event.instrument)),
-            (Tag.TransactTime, timestamps.format_ns(event.time_ns)),
+            (Tag.TransactTime, self._bodies.time_text(event.time_ns)),
         ]
+        return self._bodies.message(MsgType.OrderCancelRequest, fields)
 
     # --- in -------------------------------------------------------------------------------------------
 
@@ -271,7 +274,7 @@ def expect_from(session: DurableSession, venue_seq_applied: int) -> None:
 
 
 def _execution(message: Message, venue_seq: int) -> bytes | None:
-    kind = message.require(Tag.ExecType)
+    kind = exec_type_of(message)
     if kind in _PASSED_OVER:
         return None
     if kind not in _TAKEN:

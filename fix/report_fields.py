@@ -10,7 +10,7 @@ import logging
 from typing import Final
 
 from core import ids, units
-from core.records import TEXT_BYTES_MAX, OrdStatus
+from core.records import TEXT_BYTES_MAX, ExecType, OrdStatus
 from fix import timestamps
 from fix.codec import Message
 from fix.durable import Outgoing
@@ -18,6 +18,11 @@ from fix.tags import BusinessReason, MsgType, Tag
 
 log = logging.getLogger(__name__)
 
+# Before 4.3 what an execution does stands in ExecTransType (20), and ExecType says how far the order is. What a report
+# is since: Trade Correct, Trade Cancel, Order Status (FIX 4.3 vol. 7, "Fill vs. ExecType").
+_BEFORE_4_3: Final = ("FIX.4.0", "FIX.4.1", "FIX.4.2")
+_BY_EXEC_TRANS_TYPE: Final = {"1": "H", "2": "G", "3": "I"}
+_FILLS_BEFORE_4_3: Final = ("1", "2")  # partial fill, fill
 _STATUSES: Final = {chr(status): status for status in OrdStatus}
 
 
@@ -36,6 +41,19 @@ def order_id_of(message: Message) -> int:
         return ids.order_id_of(message.require(tag))
     except ids.IdError as error:
         raise ReportError(tag, str(error)) from None
+
+
+def exec_type_of(message: Message) -> str:
+    """ExecType (150) as FIX has it since 4.3, of a report of any version. Raises MissingTag, ReportError."""
+    kind = message.require(Tag.ExecType)
+    if message.fields[0][1] not in _BEFORE_4_3:
+        return kind
+    does = message.require(Tag.ExecTransType)
+    if does == "0":
+        return chr(ExecType.TRADE) if kind in _FILLS_BEFORE_4_3 else kind
+    if does not in _BY_EXEC_TRANS_TYPE:
+        raise ReportError(Tag.ExecTransType, f"ExecTransType {does!r} is not known; known are 0 to 3")
+    return _BY_EXEC_TRANS_TYPE[does]
 
 
 def status_of(message: Message) -> OrdStatus:

@@ -230,7 +230,7 @@ class Session:
         while (frame := self._framer.next_frame()) is not None:
             self._alive.received(now_ns)
             try:
-                return parse(frame)
+                return parse(frame, self.config.empty_values)
             except ParseError as error:
                 self._take_unreadable(frame, error, now_ns)
                 if self._events:

@@ -64,4 +64,6 @@ class SessionConfig:
     last_processed: bool = False  # LastMsgSeqNumProcessed (369) in every header
     # Rejects without the tag (371) where QuickFIX leaves it out, and no text in the Logout behind them.
     terse: bool = False
+    # A tag may stand without a value, in what comes and in what goes: QuickFIX's ValidateFieldsHaveValues=N.
+    empty_values: bool = False
     framing: Callable[[], Framing] = Framer

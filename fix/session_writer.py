@@ -43,6 +43,7 @@ class Writer:
         self._time_digits = 0 if config.begin_string in _BEFORE_4_2 else config.time_digits
         self._last_processed = config.last_processed
         self._terse = config.terse
+        self._empty_values = config.empty_values
         self._no_end = _NO_END_BEFORE_4_2 if config.begin_string in _BEFORE_4_2 else 0
 
     def time_text(self, now_ns: int) -> str:
@@ -74,7 +75,7 @@ class Writer:
         ]
         if more:  # most messages have no more than these, which ascend
             header = sorted([*header, *more], key=_tag)
-        return encode(self._begin_string, ((Tag.MsgType, msg_type), *header, *body))
+        return encode(self._begin_string, ((Tag.MsgType, msg_type), *header, *body), self._empty_values)
 
     def ask_fields(self, ask: Ask) -> list[Field]:
         """The fields of a ResendRequest (2)."""
@@ -117,7 +118,7 @@ class Writer:
         return self.encode(MsgType.SequenceReset, at, fields, now_ns, next_in, self.time_text(now_ns))
 
     def _again(self, stored: Stored, now_ns: int, next_in: int) -> bytes:
-        message = parse(stored.raw)
+        message = parse(stored.raw, self._empty_values)
         body = [field for field in message.fields[3:-1] if field[0] not in self._own_tags]
         return self.encode(message.type, stored.seq, body, now_ns, next_in, message.require(Tag.SendingTime))
 

@@ -206,6 +206,8 @@ class _Rules:
         spec = self._dictionary.fields.get(tag)
         if spec is None or tag == Tag.MsgType:  # which has been found; FIXT lists only the session's types
             return
+        if not value:  # the session takes tags without values, or this would not be here
+            return
         if self._strict.formats and (fits := self._fits.get(spec.type)) is not None and not fits(value):
             raise Violation(RejectReason.INCORRECT_DATA_FORMAT, spec.tag)
         if not self._strict.values or not spec.values or value in spec.values:

@@ -23,11 +23,13 @@ from pathlib import Path
 import msgspec
 
 from fix.auth import Secrets, logon_signer
+from fix.dictionary import Dictionary, DictionaryError, load
 from fix.initiator import Line
 from fix.profiles import files
 from fix.profiles.profile import Host, Profile, ProfileError
 from fix.session import Role, SessionConfig
 from fix.tls import TlsFiles, connecting
+from fix.validation import Validator
 
 
 class Venue(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -86,7 +88,27 @@ def venue_of_file(path: Path) -> Venue:
     return msgspec.structs.replace(venue, folder=str(path.parent))
 
 
-def session_config(profile: Profile, sender: str, target: str, secrets: Secrets) -> SessionConfig:
+def dictionary_of(profile: Profile, folder: str = "") -> Dictionary:
+    """What the venue's orders and reports are: the standard's, and the profile's own file over it, whose path counts
+    from `folder`. Raises ProfileError."""
+    own = profile.validation.dictionary if profile.validation is not None else ""
+    try:
+        return load(profile.application_version, *([Path(folder, own)] if own else []))
+    except DictionaryError as error:
+        raise ProfileError(f"{profile.name}: validation.dictionary: {error}") from None
+
+
+def validator_of(profile: Profile, folder: str = "") -> Validator | None:
+    """Raises ProfileError."""
+    if (asked := profile.validation) is None:
+        return None
+    session = load(profile.versions[0]) if profile.appl_version else None
+    return Validator(dictionary_of(profile, folder), session, asked.strictness, profile.appl_version)
+
+
+def session_config(
+    profile: Profile, sender: str, target: str, secrets: Secrets, folder: str = ""
+) -> SessionConfig:
     """Our side of a session with this venue. Raises ProfileError, SecretsError."""
     profile.check_comp_ids(sender, target)
     return SessionConfig(
@@ -100,6 +122,8 @@ def session_config(profile: Profile, sender: str, target: str, secrets: Secrets)
         header_fields=profile.extra.header,
         time_digits=profile.time_digits,
         appl_ver_id=profile.appl_version,
+        validator=validator_of(profile, folder),
+        empty_values=profile.validation is not None and profile.validation.empty_values,
         reset_on_logon=profile.reset.on_logon,
         resends=profile.resend.supported,
         resend_chunk=profile.resend.chunk_max,

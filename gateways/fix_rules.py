@@ -1,6 +1,7 @@
-"""What a FIX session of a key may do: how fast, and what becomes of its open orders when it drops.
+"""What a FIX session of a key may do: how fast, and what becomes of its open orders when it drops; and how strictly
+the door looks at what clients send.
 
-Stands with the key in credentials.json, all of it optional:
+The first two stand with the key in credentials.json, all of it optional:
 
     {"key_id": "…", "secret_sha256": "…", "account": "TW000001",
      "fix": {"messages": 200, "window_ms": 1000, "cancel_on": "drop", "grace_ms": 5000}}
@@ -12,7 +13,11 @@ from typing import Annotated, Final, Literal
 
 import msgspec
 
+from fix.acceptor import Configure
+from fix.dictionary import load
+from fix.session import Role, SessionConfig
 from fix.throttle import MESSAGES_MAX
+from fix.validation import Strictness, Validator
 
 # Far more than a client sends who means it, and less than a ring of orders holds: one that runs wild is
 # refused before it fills the desk for all.
@@ -33,3 +38,17 @@ class FixRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     window_ms: Annotated[int, msgspec.Meta(ge=1, le=3_600_000)] = 1000
     cancel_on: Literal["never", "drop", "end"] = "never"
     grace_ms: Annotated[int, msgspec.Meta(ge=0, le=GRACE_MS_MAX)] = 5000
+
+
+# What the door speaks.
+VERSION: Final = "FIX.4.4"
+EVERY_RULE: Final = "all"
+
+
+def client_sessions(comp_id: str, lenient: frozenset[str] = frozenset()) -> Configure:
+    """How the door's sessions are, `comp_id` being the door's: what breaks a rule of the dictionary is rejected with
+    its reason (373), but for the rules named in `lenient` (`fix.validation.Strictness`); EVERY_RULE leaves all out."""
+    validator = None
+    if EVERY_RULE not in lenient:
+        validator = Validator(load(VERSION), strictness=Strictness(**dict.fromkeys(lenient, False)))
+    return lambda target: SessionConfig(comp_id, target, Role.ACCEPTOR, VERSION, validator=validator)

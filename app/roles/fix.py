@@ -16,9 +16,10 @@ from actors.view import StateView
 from app.config import Config
 from fix.initiator import Initiator
 from fix.log_follower import LogFollower
+from fix.order_bodies import OrderBodies
 from fix.order_router import OrderRouter, cursor_of, expect_from
 from fix.profiles.profile import Host
-from fix.venue import Venue, line_to, session_config, venue_of_file
+from fix.venue import Venue, dictionary_of, line_to, session_config, venue_of_file
 from services.serving import run_until_terminated
 from shared_mem.bell import Bell
 from shared_mem.cursors import Cursor, CursorFile
@@ -50,14 +51,14 @@ async def _serve(config: Config, ready: Callable[[], None]) -> None:
         reports,
         lambda n: _symbol(view, n),
         lambda n: _account(view, n),
-        profile.extra.order,
+        OrderBodies(dictionary_of(profile, venue.folder), profile.extra.order, profile.time_digits),
         logs_out=profile.throttle is not None and profile.throttle.breach == "logout",
     )
     # A session's numbers are between two parties: another venue gets a store of its own.
     name = "venue" if venue is SIMULATOR else f"venue-{venue.sender}-{venue.target}"
     initiator = Initiator(
         config.data_dir / "fix" / name,
-        session_config(profile, venue.sender, venue.target, venue.secrets),
+        session_config(profile, venue.sender, venue.target, venue.secrets, venue.folder),
         router,
         line_to(profile, hosts or venue.hosts, venue.tls_files),
         sync=config.gate == "synced",

@@ -16,6 +16,7 @@ from fix.acceptor import Acceptor
 from fix.log_follower import LogFollower
 from fix.tls import TlsFiles, listening
 from gateways.fix_door import FixDoor
+from gateways.fix_rules import client_sessions
 from gateways.identity import Credentials, Identity
 from services.serving import run_until_terminated
 from shared_mem.bell import Bell
@@ -55,7 +56,8 @@ async def _serve(config: Config, ready: Callable[[], None]) -> None:
         cancels=cancels,
     )
     folder = config.data_dir / "fix" / "clients"
-    acceptor = Acceptor(folder, COMP_ID, door, door.admit, sync=config.gate == "synced")
+    configure = client_sessions(COMP_ID, config.fix_lenient)
+    acceptor = Acceptor(folder, COMP_ID, door, door.admit, config.gate == "synced", configure=configure)
     tls = None
     if config.fix_tls_cert is not None:
         tls = listening(TlsFiles(config.fix_tls_cert, config.fix_tls_key, config.fix_tls_ca))

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import time
 from collections import defaultdict
 from collections.abc import Callable
@@ -20,8 +21,7 @@ from typing import Final
 from actors.view import StateView
 from app.config import VENUE_HOST, Config
 from core.records import TickKind
-from fix.codec import Message as FixMessage
-from fix.durable import SessionKey
+from fix.session import Role, SessionConfig
 from fix.simulator import copies, flow, recorded
 from fix.simulator.application import Simulator
 from fix.simulator.control import OPERATOR
@@ -33,6 +33,7 @@ from fix.simulator.market import NoMarket, Quotes
 from fix.simulator.orders import Answer, Instrument
 from fix.simulator.temper import Temper, WireTemper
 from fix.simulator.venue import Venue
+from fix.templates import Template, Templates
 from marketdata.book import Book
 from marketdata.feed import FeedReader
 from marketdata.instruments import definitions
@@ -47,7 +48,15 @@ log = logging.getLogger(__name__)
 
 COMP_ID: Final = "SIMULATOR"
 PLATFORM: Final = "TRADEWIND"
-MEMBER_PREFIX: Final = "MEMBER-"
+# A member of the exchange is whoever says so; each may have a drop copy of what it does.
+_SESSION: Final = SessionConfig(COMP_ID, "", Role.ACCEPTOR)
+_COPY: Final = f"(?:{re.escape(copies.SUFFIX)})?"
+SESSIONS: Final = Templates(
+    (
+        Template(f"(?:{PLATFORM}|{OPERATOR}){_COPY}", _SESSION, sessions_max=4),
+        Template("MEMBER-.+", _SESSION),
+    )
+)
 
 LOOK_S: Final = 0.02  # how often it looks for a shard or a replay that is starting too
 POLL_S: Final = 0.005  # between two looks at the ring of ticks, which rings no bell
@@ -70,8 +79,16 @@ async def _serve(config: Config, ready: Callable[[], None]) -> None:
     faults = CopyFaults(config.venue_copy_faults) if config.venue_copy_faults else None
     if faults is not None:
         log.warning("this venue's drop copy is wrong on purpose: %s", ", ".join(config.venue_copy_faults))
-    sync = config.gate == "synced"
-    venue = Venue(exchange, folder, COMP_ID, _admit, sync=sync, temper=temper, copy_faults=faults)
+    venue = Venue(
+        exchange,
+        folder,
+        COMP_ID,
+        lambda _key, _logon: None,  # whoever has a session here: nobody is asked for a password
+        sync=config.gate == "synced",
+        temper=temper,
+        copy_faults=faults,
+        configure=SESSIONS.config_of,
+    )
     wire = IllWire(WireTemper(config.venue_seed)) if is_ill else None
     if wire is None:
         await venue.acceptor.listen(VENUE_HOST, config.ports.venue)
@@ -91,13 +108,6 @@ async def _serve(config: Config, ready: Callable[[], None]) -> None:
         await venue.close("the venue stops")
         if wire is not None:
             await wire.close()
-
-
-def _admit(key: SessionKey, _logon: FixMessage) -> str | None:
-    member = key.target.removesuffix(copies.SUFFIX)
-    if member in (PLATFORM, OPERATOR) or member.startswith(MEMBER_PREFIX):
-        return None
-    return f"SenderCompID (49) {key.target!r} is not known here; a member's begins with {MEMBER_PREFIX}"
 
 
 def _market(config: Config, instruments: dict[str, Instrument]) -> QuoteMarket | RecordedMarket:

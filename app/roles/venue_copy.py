@@ -66,7 +66,7 @@ async def _serve(config: Config, ready: Callable[[], None]) -> None:
     hosts = (Host(*config.venue_address),) if venue is SIMULATOR_COPY else venue.hosts
     initiator = Initiator(
         config.data_dir / "fix" / f"copy-{venue.sender}-{venue.target}",
-        session_config(profile, venue.sender, venue.target, venue.secrets),
+        session_config(profile, venue.sender, venue.target, venue.secrets, venue.folder),
         copy,
         line_to(profile, hosts, venue.tls_files),
         sync=config.gate == "synced",

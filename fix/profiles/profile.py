@@ -14,7 +14,9 @@ from typing import Annotated, Final, Literal
 import msgspec
 
 from fix.codec import Field
+from fix.dictionary import APPL_VER_IDS
 from fix.schedule import Schedule, ScheduleError
+from fix.validation import Strictness
 
 # Tags are up to nine digits on the wire (the codec's bound): venues use some above 100,000.
 TagNumber = Annotated[int, msgspec.Meta(ge=1, le=999_999_999)]
@@ -126,6 +128,29 @@ class Resend(_Part, frozen=True):
     on_gap: Literal["request", "reset"] = "request"
 
 
+class Validation(_Part, frozen=True):
+    """How strictly the venue's messages are looked at before they count: the rules of `fix/validation.py`.
+
+    What breaks a rule is rejected (35=3) and so not taken, a fill too. So a profile asks for no more than its venue is
+    known to keep. `dictionary`: a file with the venue's own tags, over the standard's.
+    """
+
+    order: bool = True
+    required: bool = True
+    formats: bool = True
+    values: bool = True
+    unknown_fields: bool = True
+    user_defined: bool = True
+    empty_values: bool = False  # tags without values are taken, and may be sent
+    dictionary: str = ""
+
+    @property
+    def strictness(self) -> Strictness:
+        return Strictness(
+            self.order, self.required, self.formats, self.values, self.unknown_fields, self.user_defined
+        )
+
+
 class Reset(_Part, frozen=True):
     """When both sequence numbers begin again at 1: with every Logon (141=Y), or with each of the schedule's
     sessions."""
@@ -153,11 +178,17 @@ class Profile(_Part, frozen=True):
     extra: ExtraTags = ExtraTags()
     resend: Resend = Resend()
     reset: Reset = Reset()
+    validation: Validation | None = None  # none: only what the session and the order router read is looked at
     schedule: Schedule | None = None  # none: always on, and no boundary
 
     @property
     def time_digits(self) -> int:
         return TIME_DIGITS[self.time_precision]
+
+    @property
+    def application_version(self) -> str:
+        """The dictionary's name of the version in which orders are spoken."""
+        return APPL_VER_IDS[self.appl_version] if self.appl_version else self.versions[0]
 
     @property
     def logon_fields(self) -> tuple[Field, ...]:
@@ -226,6 +257,8 @@ def _pace_problems(profile: Profile) -> list[str]:
         problems.append("versions is empty; name the BeginString that is spoken")
     elif (profile.versions[0] == "FIXT.1.1") != bool(profile.appl_version):
         problems.append("appl_version (1137) goes with FIXT.1.1, and FIXT.1.1 with appl_version")
+    elif profile.appl_version and profile.appl_version not in APPL_VER_IDS:
+        problems.append(f"appl_version {profile.appl_version!r} is none of {', '.join(APPL_VER_IDS)}")
     if profile.resend.supported != (profile.resend.on_gap == "request"):
         problems.append(
             "resend.on_gap is 'request' where resends are supported, and 'reset' where they are not"

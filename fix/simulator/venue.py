@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from fix.acceptor import Acceptor, Admit
+from fix.acceptor import Acceptor, Admit, Configure
 from fix.durable import DurableSession
 from fix.simulator.application import Simulator
 from fix.simulator.copies import DropCopies, is_copy
@@ -38,13 +38,14 @@ class Venue:
         clock: Callable[[], int] = time.time_ns,
         temper: Temper | None = None,
         copy_faults: CopyFaults | None = None,
+        configure: Configure | None = None,
     ) -> None:
         self.exchange = exchange
         untold = restore(exchange, folder)
         self._outbox = Outbox(folder, sync)
         copies = DropCopies(self._session, self._fail, copy_faults)
         self.simulator = Simulator(exchange, self._session, clock, self._outbox, self._fail, copies, temper)
-        self.acceptor = Acceptor(folder, comp_id, self.simulator, admit, sync)
+        self.acceptor = Acceptor(folder, comp_id, self.simulator, admit, sync, configure=configure)
         self.simulator.tell(untold)
         for session in self.acceptor.sessions():
             if is_copy(session.key.target):

@@ -3,8 +3,9 @@ stopped.
 
 `quickfix_child.py acceptor|initiator FOLDER PORT SENDER TARGET LOGON SETTINGS`, LOGON being a JSON object of
 tags for its Logon, SETTINGS one of QuickFIX's own settings besides; with certificates among them it speaks
-TLS. It reads JSON lines [msg_type, [[tag, value], ...]] to send, "stop" to log out, and writes JSON
-lines: ["logon"], ["logout"], ["heard", raw message].
+TLS, with a dictionary it validates; Answers=N is ours: an acceptor then answers no order. It reads JSON lines
+[msg_type, [[tag, value], ...]] to send, "stop" to log out, and writes JSON lines:
+["logon"], ["logout"], ["heard", raw message].
 """
 
 from __future__ import annotations
@@ -23,14 +24,14 @@ StartTime=00:00:00
 EndTime=00:00:00
 HeartBtInt=30
 ReconnectInterval=1
-UseDataDictionary=N
+UseDataDictionary={validates}
 SocketAcceptPort={port}
 SocketConnectHost=127.0.0.1
 SocketConnectPort={port}
 SocketReuseAddress=Y
 {more}
 [SESSION]
-BeginString=FIX.4.4
+BeginString={version}
 SenderCompID={sender}
 TargetCompID={target}
 """
@@ -96,18 +97,29 @@ def main(
 ) -> None:
     folder.mkdir(exist_ok=True)
     config = folder / "quickfix.cfg"
+    version, answers = more.pop("BeginString", "FIX.4.4"), more.pop("Answers", "Y") == "Y"
+    validates = "Y" if any(name.endswith("DataDictionary") for name in more) else "N"
     lines = "\n".join(f"{name}={value}" for name, value in more.items())
     config.write_text(
-        SETTINGS.format(kind=kind, folder=folder, port=port, sender=sender, target=target, more=lines)
+        SETTINGS.format(
+            kind=kind,
+            folder=folder,
+            port=port,
+            sender=sender,
+            target=target,
+            version=version,
+            validates=validates,
+            more=lines,
+        )
     )
     settings = quickfix.SessionSettings(str(config))
-    application = Application(kind == "acceptor", logon)
+    application = Application(kind == "acceptor" and answers, logon)
     store, log = quickfix.FileStoreFactory(settings), quickfix.FileLogFactory(str(folder / "log"))
     tls = "SSL" if "CertificationAuthoritiesFile" in more else ""
     make = getattr(quickfix, f"{tls}Socket{kind.capitalize()}")
     runner = make(application, store, settings, log)
     runner.start()
-    session_id = quickfix.SessionID("FIX.4.4", sender, target)
+    session_id = quickfix.SessionID(version, sender, target)
     for line in sys.stdin:
         if line.strip() == "stop":
             runner.stop()

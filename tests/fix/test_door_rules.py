@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import fields
 from pathlib import Path
 
 import msgspec
 import pytest
 
+from app.fix_settings import FIX_RULES
 from fix.tags import Tag
 from fix.tls import TlsFiles, connecting
+from fix.validation import Strictness
 from gateways.fix_rules import FixRules
 from tests.fix.certificates import Authority
 from tests.fix.desk import Client, FixDesk
@@ -130,6 +133,26 @@ async def test_clients_over_tls_need_a_certificate_of_the_authority(
         plain = desk.client("BOB", key="KEY2")
         await asyncio.sleep(1)
         assert (stranger.logons, plain.logons) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("lenient", "answers"), [("", ["3"]), ("user_defined", ["8", "8"]), ("all", ["8", "8"])]
+)
+async def test_the_door_is_as_strict_as_it_is_told(tmp_path: Path, lenient: str, answers: list[str]) -> None:
+    rules = frozenset(lenient.split())
+    async with FixDesk(tmp_path / "desk", free_port_base(), settings={"fix_lenient": rules}) as desk:
+        client = await on(desk)
+        usual = {Tag.ClOrdID: "A", Tag.Symbol: "AAPL", Tag.Side: "1", Tag.OrderQty: "10", Tag.OrdType: "2",
+                 Tag.Price: "150", Tag.TransactTime: "20261124-12:00:00"}  # fmt: skip
+        client.session.send([("D", [*usual.items(), (5001, "Z")])])
+        told = await client.hears(len(answers))
+        assert [message.type for message in told] == answers
+        if answers == ["3"]:
+            assert (told[0].get(Tag.RefTagID), told[0].get(Tag.SessionRejectReason)) == ("5001", "0")
+
+
+def test_the_configuration_knows_the_rules_by_their_names() -> None:
+    assert {field.name for field in fields(Strictness)} == set(FIX_RULES)
 
 
 def test_rules_that_make_no_sense_are_refused() -> None:

@@ -8,8 +8,10 @@ import pytest
 
 from core import commands
 from core.records import COMMAND_BYTES, ExecType, OrdStatus
-from fix.codec import parse
+from fix.codec import encode, parse
+from fix.dictionary import load
 from fix.durable import Busy, DurableSession, Outgoing
+from fix.order_bodies import OrderBodies
 from fix.order_router import OrderRouter, cursor_bytes, cursor_of, expect_from
 from fix.session import Role, SessionConfig
 from fix.store import Store
@@ -26,12 +28,15 @@ class Street:
 
     def __init__(self, folder: Path) -> None:
         self.ring = Ring.create(folder / "reports.venue", COMMAND_BYTES, 2)
-        self.router = OrderRouter(0, self.ring, lambda _: "AAPL", lambda _: "TW000001")
+        self.router = OrderRouter(
+            0, self.ring, lambda _: "AAPL", lambda _: "TW000001", OrderBodies(load("FIX.4.4"))
+        )
         config = SessionConfig("TRADEWIND", "SIMULATOR", Role.INITIATOR)
         self.session = DurableSession(config, Store(folder / "store"), self.router, lambda: NOON_NS)
 
-    def hear(self, msg_type: str, body: str, seq: int = 5) -> list[Outgoing]:
-        return self.router.on_message(self.session, parse(from_peer(msg_type, seq, body)))
+    def hear(self, msg_type: str, body: str, seq: int = 5, version: str = "FIX.4.4") -> list[Outgoing]:
+        fields = parse(from_peer(msg_type, seq, body)).fields[2:-1]
+        return self.router.on_message(self.session, parse(encode(version, fields)))
 
     def reported(self) -> dict[str, object] | None:
         raw = self.ring.pop()
@@ -72,6 +77,58 @@ def test_the_answer_to_a_cancel_names_the_order_by_its_original_id(street: Stree
 @pytest.mark.parametrize("exec_type", ["A", "6"])
 def test_a_report_that_says_nothing_new_is_passed_over(street: Street, exec_type: str) -> None:
     assert street.hear("8", FILL.replace("150=F", f"150={exec_type}")) == []
+    assert street.reported() is None
+
+
+@pytest.mark.parametrize(
+    ("exec_type", "status", "means"),
+    [
+        ("0", "0", ExecType.NEW),
+        ("1", "1", ExecType.TRADE),
+        ("2", "2", ExecType.TRADE),
+        ("4", "4", ExecType.CANCELED),
+        ("8", "8", ExecType.REJECTED),
+        ("C", "C", ExecType.EXPIRED),
+    ],
+)
+def test_a_report_of_fix_4_2_means_what_its_successors_say_otherwise(
+    street: Street, exec_type: str, status: str, means: ExecType
+) -> None:
+    body = FILL.replace("150=F|39=1", f"20=0|150={exec_type}|39={status}")
+    assert street.hear("8", body, version="FIX.4.2") == []
+    report = street.reported()
+    assert report is not None
+    assert (report["exec_type"], report["ord_status"]) == (means, ord(status))
+
+
+@pytest.mark.parametrize(("does", "exec_type"), [("1", "H"), ("2", "G")])
+def test_a_bust_and_a_correction_of_fix_4_2_are_no_fills(street: Street, does: str, exec_type: str) -> None:
+    body = FILL.replace("150=F", f"20={does}|150=1")
+    of_4_2 = street.hear("8", body, version="FIX.4.2")
+    of_4_2_report = street.reported()
+    of_4_4 = street.hear("8", FILL.replace("150=F", f"150={exec_type}"))
+    assert (of_4_2, of_4_2_report) == (of_4_4, street.reported())
+    assert of_4_2_report is None or of_4_2_report["exec_type"] != ExecType.TRADE
+
+
+def test_an_order_status_of_fix_4_2_is_passed_over(street: Street) -> None:
+    assert street.hear("8", FILL.replace("150=F", "20=3|150=1"), version="FIX.4.2") == []
+    assert street.reported() is None
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        (FILL.replace("150=F", "150=1"), "tag 20 is missing"),
+        (FILL.replace("150=F", "20=9|150=1"), "'9' is not known"),
+    ],
+)
+def test_a_report_of_fix_4_2_that_does_not_say_what_it_does_is_refused(
+    street: Street, body: str, says: str
+) -> None:
+    ((msg_type, fields),) = street.hear("8", body, version="FIX.4.2")
+    assert msg_type == MsgType.BusinessMessageReject
+    assert says in dict(fields)[Tag.Text]
     assert street.reported() is None
 
 

@@ -9,7 +9,9 @@ import numpy as np
 
 from core.records import EVENT, EventKind, ExecType, OrdStatus, OrdType, Side, TimeInForce
 from fix.codec import Framer, parse
+from fix.dictionary import load
 from fix.durable import DurableSession
+from fix.order_bodies import OrderBodies
 from fix.order_router import OrderRouter, cursor_of
 from fix.session import Role, SessionConfig
 from fix.store import Store
@@ -105,7 +107,7 @@ class Street:
             Ring.create(folder / "reports", 256, 2),
             lambda _: "AAPL",
             lambda _: "TW000001",
-            order_fields=((47, "A"),),
+            OrderBodies(load("FIX.4.4"), order_fields=((47, "A"),)),
             logs_out=logs_out,
         )
         self.line = Line(folder, self.router, seq)

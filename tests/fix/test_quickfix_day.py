@@ -1,5 +1,5 @@
-"""A day in small with QuickFIX over TLS, in both roles: orders, gaps, kill -9 on both sides, resends, a logout, and
-the next day's numbers. Every message is accounted for on both sides."""
+"""A day in small with QuickFIX, plain and over TLS, in both roles: orders, gaps, kill -9 on both sides, resends, a
+logout, and the next day's numbers. Every message is accounted for on both sides."""
 
 from __future__ import annotations
 
@@ -32,14 +32,15 @@ DESK, VENUE = "TRADEWIND", "SIMULATOR"
 class Peers:
     """QuickFIX, life after life: what all of them heard."""
 
-    def __init__(self, kind: str, folder: Path, port: int, files: TlsFiles) -> None:
+    def __init__(self, kind: str, folder: Path, port: int, files: TlsFiles | None) -> None:
         self._names = (DESK, VENUE) if kind == "initiator" else (VENUE, DESK)
         self._kind, self._port, self._files = kind, port, files
         self.folder = folder
         self.lives: list[QuickFix] = []
 
     async def start(self, **settings: str) -> QuickFix:
-        settings |= tls_settings(self._kind, self._files)
+        if self._files is not None:
+            settings |= tls_settings(self._kind, self._files)
         self.lives.append(
             await QuickFix.start(self._kind, self.folder, self._port, *self._names, {}, settings)
         )
@@ -67,9 +68,19 @@ def has_heard(peers: Peers, names: int) -> bool:
     return len(set(peers.heard())) >= names
 
 
-@pytest.fixture
-def authority(tmp_path: Path) -> Authority:
-    return Authority(tmp_path / "tls")
+class Papers:
+    """Whose certificates are shown on the lines of a day; None on a plain one."""
+
+    def __init__(self, authority: Authority | None) -> None:
+        self._authority = authority
+
+    def of(self, name: str) -> TlsFiles | None:
+        return None if self._authority is None else self._authority.certificate(name)
+
+
+@pytest.fixture(params=["plain", "TLS"])
+def papers(tmp_path: Path, request: pytest.FixtureRequest) -> Papers:
+    return Papers(Authority(tmp_path / "tls") if request.param == "TLS" else None)
 
 
 @pytest.fixture
@@ -83,8 +94,8 @@ async def children() -> AsyncIterator[list[asyncio.subprocess.Process]]:
             await child.wait()
 
 
-async def spawn(role: str, folder: Path, port: int, files: TlsFiles) -> asyncio.subprocess.Process:
-    arguments = ("-m", "tests.fix.child", role, str(folder), str(port), str(TOTAL), *map(str, files))
+async def spawn(role: str, folder: Path, port: int, files: TlsFiles | None) -> asyncio.subprocess.Process:
+    arguments = ("-m", "tests.fix.child", role, str(folder), str(port), str(TOTAL), *map(str, files or ()))
     return await asyncio.create_subprocess_exec(sys.executable, *arguments, cwd=ROOT)
 
 
@@ -113,7 +124,9 @@ async def initiator_of(
 
 
 @asynccontextmanager
-async def acceptor_of(folder: Path, venue: Venue, port: int, tls: ssl.SSLContext) -> AsyncIterator[Acceptor]:
+async def acceptor_of(
+    folder: Path, venue: Venue, port: int, tls: ssl.SSLContext | None
+) -> AsyncIterator[Acceptor]:
     acceptor = Acceptor(folder, VENUE, venue, only({DESK}))
     await acceptor.listen("127.0.0.1", port, tls)
     running = asyncio.create_task(acceptor.run())
@@ -125,10 +138,10 @@ async def acceptor_of(folder: Path, venue: Venue, port: int, tls: ssl.SSLContext
 
 
 async def test_a_day_with_quickfix_as_the_venue(
-    tmp_path: Path, authority: Authority, children: list[asyncio.subprocess.Process]
+    tmp_path: Path, papers: Papers, children: list[asyncio.subprocess.Process]
 ) -> None:
-    port, ours = free_port(), authority.certificate("desk.test")
-    venue = Peers("acceptor", tmp_path / "qf", port, authority.certificate("127.0.0.1"))
+    port, ours = free_port(), papers.of("desk.test")
+    venue = Peers("acceptor", tmp_path / "qf", port, papers.of("127.0.0.1"))
     desk = tmp_path / "desk"
     await venue.start()
     for goal in (60, 140, 220, 300):  # one side dies, then the other
@@ -142,7 +155,7 @@ async def test_a_day_with_quickfix_as_the_venue(
     await until(lambda: len(set(notes_of(desk))) >= TOTAL, 60)
     await kill(children[-1])
 
-    line = Line((Host("127.0.0.1", port),), connecting(ours))
+    line = Line((Host("127.0.0.1", port),), connecting(ours) if ours else None)
     evening = Desk()
     async with initiator_of(desk, evening, line) as us:  # a gap: reports that come while we are away
         await until(lambda: us.session.is_logged_on, 30)
@@ -170,10 +183,10 @@ async def test_a_day_with_quickfix_as_the_venue(
 
 
 async def test_a_day_with_quickfix_as_the_client(
-    tmp_path: Path, authority: Authority, children: list[asyncio.subprocess.Process]
+    tmp_path: Path, papers: Papers, children: list[asyncio.subprocess.Process]
 ) -> None:
-    port, ours = free_port(), authority.certificate("127.0.0.1")
-    desk = Peers("initiator", tmp_path / "qf", port, authority.certificate("desk.test"))
+    port, ours = free_port(), papers.of("127.0.0.1")
+    desk = Peers("initiator", tmp_path / "qf", port, papers.of("desk.test"))
     venue = tmp_path / "venue"
     children.append(await spawn("venue", venue, port, ours))
     names: list[str] = []
@@ -194,7 +207,7 @@ async def test_a_day_with_quickfix_as_the_client(
     assert desk.heard_again() == []
 
     evening = Venue()
-    async with acceptor_of(venue, evening, port, listening(ours)) as acceptor:
+    async with acceptor_of(venue, evening, port, listening(ours) if ours else None) as acceptor:
         quickfix = await desk.start()
         await until(lambda: quickfix.is_logged_on, 60)
         session = acceptor.session(DESK)

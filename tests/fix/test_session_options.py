@@ -368,3 +368,27 @@ def test_whatever_a_peer_sends_is_answered_or_ends_the_session(
         assert talk.session.next_in >= before or talk.session.next_in == 2, "only a reset takes it back"
     outgoing = [sent.seq for sent in talk.session.take_outgoing()]
     assert outgoing[-1:] == [talk.session.next_out - 1] or not outgoing
+
+
+# --- tags without a value ---------------------------------------------------------------------------------
+
+
+def test_a_tag_without_a_value_is_rejected_or_where_it_is_allowed_taken_and_given_back() -> None:
+    raw = from_peer("1", 2, "112=")
+    strict, lenient = Talk(), Talk(empty_values=True)
+    for talk in (strict, lenient):
+        talk.hear("A", 1, LOGON)
+        talk.events += talk.session.receive(raw, talk.now_ns)
+    assert strict.said() == ["35=3|34=2|45=2|58=Tag specified without a value|371=112|372=1|373=4"]
+    (heartbeat,) = lenient.session.take_outgoing()
+    assert b"\x01112=\x01" in heartbeat.raw
+
+
+def test_a_validator_lets_pass_what_the_session_takes_without_a_value() -> None:
+    talk = Talk(empty_values=True, validator=Validator(load("FIX.4.4")))
+    talk.hear("A", 1, LOGON)
+    order = "11=A|21=1|38=10|40=2|44=|54=1|55=AAPL|58=|60=20261124-12:00:00"
+    talk.events += talk.session.receive(from_peer("D", 2, order), talk.now_ns)
+    assert talk.said() == []
+    (received,) = [event for event in talk.events if isinstance(event, Received)]
+    assert (received.message.get(44), received.message.get(58)) == ("", "")

@@ -15,7 +15,7 @@ def fix(text: str, now_ns: int = NOON_NS) -> bytes:
     for part in text.replace("<TIME>", timestamps.format_ns(now_ns)).strip("|").split("|"):
         tag, _, value = part.partition("=")
         fields.append((int(tag), value))
-    return encode("FIX.4.4", fields)
+    return encode("FIX.4.4", fields, empty_values=True)  # a peer may send what we would not
 
 
 def from_peer(
