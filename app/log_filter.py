@@ -49,16 +49,14 @@ class Filter:
         return self._name if self._account is None else None
 
     def heads(self, record: Record) -> bool:
-        """Whether kind and time are wanted. To be called for each record, in order: it learns the account's name."""
+        """Whether kind and time are wanted of a record before `is_over`. To be called for each, in order: it learns the
+        account's name."""
         if self.unknown_account is not None and record.kind == EventKind.ACCOUNT:
             event = events.decode(record.seq, record.time_ns, record.payload)
             if event.text == self._name:
                 self._account = event.account
-        return (
-            (self._kinds is None or record.kind in self._kinds)
-            and (self._since_ns is None or record.time_ns >= self._since_ns)
-            and (self._until_ns is None or record.time_ns < self._until_ns)
-        )
+        is_kind = self._kinds is None or record.kind in self._kinds
+        return is_kind and (self._since_ns is None or record.time_ns >= self._since_ns)
 
     def is_over(self, record: Record) -> bool:
         """Whether nothing that comes after this record can be wanted: the log's time never goes back."""
