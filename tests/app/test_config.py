@@ -107,6 +107,9 @@ def test_speed_max_is_flat_out(tmp_path: Path) -> None:
         ("venue_market", "auction", '"replay"'),
         ("venue_temper", "angry", '"ill"'),
         ("venue_seed", "one", "give a whole number"),
+        ("venue_copy_faults", "price,rude", "'rude' is none; give some of missing, invented"),
+        ("drop_copy_grace_ms", "0", "give milliseconds, from 1 to 3600000"),
+        ("drop_copy_file", "no-such-file.toml", "does not exist"),
         ("replay", "no-such-file.dbn", "does not exist"),
     ],
 )

@@ -11,6 +11,8 @@ from typing import Any
 import msgspec
 import pytest
 
+from app.config import load
+from app.roles.venue_copy import SIMULATOR_COPY, source_of
 from core import commands
 from core.events import Event
 from core.records import COMMAND_BYTES, AccountState, BreakKind, EventKind, ExecType
@@ -255,3 +257,14 @@ async def test_a_bust_a_correction_and_a_fill_told_twice_agree_with_their_copies
     assert (found["break_kind"], found["order_id"]) == (BreakKind.MISSING_HERE, order_id)
     session.close()
     desk.close()
+
+
+def test_a_copy_is_taken_of_the_own_simulator_and_of_a_venue_whose_session_is_named(tmp_path: Path) -> None:
+    assert source_of(load({}, {}, tmp_path)) is SIMULATOR_COPY
+    elsewhere: dict[str, str | None] = {"venue_address": "venue.example:9876"}
+    assert source_of(load(elsewhere, {}, tmp_path)) is None
+    (tmp_path / "copy.toml").write_text('profile = "lmax-like"\nsender = "DESK-DC"\ntarget = "LMAX"\n')
+    (tmp_path / "copy.toml").chmod(0o600)
+    found = source_of(load({**elsewhere, "drop_copy_file": "copy.toml"}, {}, tmp_path))
+    assert found is not None
+    assert (found.sender, found.profile) == ("DESK-DC", "lmax-like")
