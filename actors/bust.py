@@ -123,16 +123,17 @@ def undo(state: State, order: Any, report: Any, event: Any) -> bool:
     order.cum_notional_e6 += notional - undone
     event.last_qty_e8 = qty if corrects else done.qty_e8
     event.last_px_e8 = report.last_px_e8 if corrects else done.px_e8
+    event.ref_seq = done.seq
     done.qty_e8 = 0
     if corrects:
-        held, cost, gain = book_fill(state, order, report, held, cost, gain)
+        held, cost, gain = book_fill(state, order, report, event, held, cost, gain)
     write_position(state, order, held, cost, gain)
     return True
 
 
 @jit
 def book_fill(
-    state: State, order: Any, report: Any, held_e8: int, cost_e6: int, gain_e6: int
+    state: State, order: Any, report: Any, event: Any, held_e8: int, cost_e6: int, gain_e6: int
 ) -> tuple[int, int, int]:
     """Pays for a fill and remembers it; the position (quantity, cost, realised) that it makes of this one."""
     qty = report.last_qty_e8
@@ -148,6 +149,7 @@ def book_fill(
         cost - cost_e6,
         gain - gain_e6,
         settles_at(state, order),
+        int(np.int64(event.cause_seq)) + 1,
     )
     return held, cost, gain
 

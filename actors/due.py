@@ -25,7 +25,6 @@ from actors.timers import day_is_over, is_past_its_date, is_unanswered
 from core.commands import timer
 from core.records import CommandKind
 from shared_mem.jit import jit
-from shared_mem.ring import Ring
 
 # Rows of one slice, and the pause after it: some 40 MB/s of memory bandwidth when the table has been filled.
 SLICE_ROWS: Final = 1 << 16
@@ -95,19 +94,19 @@ def last_day_end_ns(day_end: Time | None, now_ns: int) -> int:
 
 
 class Timers:
-    """A thread in the shard's own process, the one producer of `lane` from `start` on."""
+    """A thread in the shard's own process. `push` puts a command into a lane, and says whether there was room."""
 
     def __init__(
         self,
         state: State,
-        lane: Ring,
+        push: Callable[[bytes], bool],
         *,
         day_end: Time | None = None,
         stale_after_s: float = STALE_AFTER_S,
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
         self._state = state
-        self._lane = lane
+        self._push = push
         self._day_end = day_end
         self._stale_after_ns = int(stale_after_s * _NS)
         self._clock = clock
@@ -128,7 +127,7 @@ class Timers:
         pushed = 0
         for kind, account, order_id, due in self._found[:count].tolist():
             command = timer(CommandKind(kind), account=account, order_id=order_id, due_ns=due)
-            if not self._lane.try_push(command):
+            if not self._push(command):
                 break
             pushed += 1
         return pushed

@@ -30,7 +30,7 @@ def find_execution(state: State, order_id: int, exec_hash: int) -> int:
         found = state.executions[row]
         if found.order_id == order_id and found.exec_hash == exec_hash:
             return row
-        link = int(found.previous)
+        link = link - int(found.back) if found.back != 0 else 0
     return -1
 
 
@@ -44,8 +44,10 @@ def remember_execution(
     cost_e6: int,
     realized_e6: int,
     due: int,
+    seq: int,
 ) -> None:
-    """A fill that has been booked. cost, realized: what it added to those of the position; due: `buying.settles_at`.
+    """A fill that has been booked. cost, realized: what it added to those of the position; due: `buying.settles_at`;
+    seq: of the event that tells it.
     One without an ExecID (hash 0) can't be named again."""
     if exec_hash == 0:
         return
@@ -55,12 +57,13 @@ def remember_execution(
     row.order_id = order_id
     row.exec_hash = exec_hash
     head = state.execution_heads[bucket]
-    row.previous = head if number - head < len(state.executions) else 0
+    row.back = number + 1 - head if head != 0 and number - head < len(state.executions) else 0
     row.qty_e8 = qty_e8
     row.px_e8 = px_e8
     row.cost_e6 = cost_e6
     row.realized_e6 = realized_e6
     row.due = due
+    row.seq = seq
     state.execution_heads[bucket] = number + 1
     state.registers[R_EXECUTIONS] = number + 1
 

@@ -70,7 +70,7 @@ def _fill(state: State, order: Any, report: Any, event: Any) -> bool:
     if not can_be_counted(state, order, qty, notional, held, cost, gain):
         reject(event, _OVERFLOW, 0, qty)
         return False
-    held, cost, gain = book_fill(state, order, report, held, cost, gain)
+    held, cost, gain = book_fill(state, order, report, event, held, cost, gain)
     write_position(state, order, held, cost, gain)
     order.cum_qty_e8 += qty
     order.cum_notional_e6 += notional

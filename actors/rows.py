@@ -239,17 +239,18 @@ REPLACEMENT: Final = np.dtype(
 )
 
 # A fill as it was booked, so that its ExecID is known again, and a bust can take back exactly what it moved. A ring:
-# the newest ones stand. Undone: qty 0. previous: the next older one of its chain, its number + 1; 0: none.
+# the newest ones stand. Undone: qty 0.
 EXECUTION: Final = np.dtype(
     [
         ("order_id", "i8"),
         ("exec_hash", "i8"),
-        ("previous", "i8"),
+        ("seq", "i8"),  # of the event that told it
+        ("back", "u4"),  # how many executions before it the next older of its chain stands; 0: none
+        ("due", "u4"),  # it has settled when so many settlement days have ended
         ("qty_e8", "i8"),
         ("px_e8", "i8"),
         ("cost_e6", "i8"),  # what it added to the position's cost
         ("realized_e6", "i8"),
-        ("due", "i8"),  # it has settled when so many settlement days have ended
     ],
     align=True,
 )

@@ -17,12 +17,13 @@ import math
 import os
 import tomllib
 from collections.abc import Callable, Mapping
+from datetime import time
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
-from urllib.parse import urlsplit
 
 import msgspec
 
+from app.config_values import host, time_of_day, url
 from app.embedded.secret import read_secret
 from app.fix_settings import faults, fix_rules
 from fix.simulator.words import Fault
@@ -113,6 +114,8 @@ class Config(msgspec.Struct, frozen=True):
     drop_copy_file: Path | None = None
     """The session on which another venue than the simulator has its drop copy, written as a venue file is."""
     drop_copy_grace_ms: int = DROP_COPY_GRACE_MS
+    day_end: time | None = None
+    """When the venue's day is over, UTC: day orders that it left open expire then (`actors/timers.py`)."""
     idle: str = "park"
     """What the shard's loop does with nothing to do, by name (`shared_mem/idle.py`)."""
     log_keep_hours: int = 168
@@ -258,12 +261,6 @@ def _speed(text: str) -> float:
     return speed
 
 
-def _host(text: str) -> str:
-    if not text or any(c.isspace() or c == "/" for c in text):
-        raise ValueError("give an address to listen on, like 127.0.0.1 or 0.0.0.0")
-    return text
-
-
 def _address(text: str) -> Address:
     host, _, port = text.rpartition(":")
     if (
@@ -276,30 +273,16 @@ def _address(text: str) -> Address:
     return Address(host.strip("[]"), int(port))
 
 
-def _url(*schemes: str) -> Callable[[str], str]:
-    def parse(text: str) -> str:
-        example = f"{schemes[0]}://user:password@host:port"
-        try:
-            parts = urlsplit(text)
-            usable = parts.scheme in schemes and bool(parts.hostname) and parts.port != 0
-        except ValueError:  # a port that is no number
-            usable = False
-        if not usable:
-            raise ValueError(f"give a url like {example}")
-        return text
-
-    return parse
-
-
 OPTIONS: Final = (
     Option("data_dir", _path, ".tradewind", "DIR", "where everything is kept"),
     Option("port_base", _port_base, "8700", "PORT", "first port: the page and API; the others follow"),
-    Option("host", _host, "127.0.0.1", "ADDR", "address the page, API and FIX doors listen on"),
+    Option("host", host, "127.0.0.1", "ADDR", "address the page, API and FIX doors listen on"),
     Option("replay", _path, None, "FILE", "an order-by-order recording (.dbn or .dbn.zst) to trade against"),
     Option("speed", _speed, "1", "N", "multiple of recorded time at which the replay runs, or max"),
     Option(
         "gate", _gate, "written", "GATE", "how far the log must be before effects leave: written or synced"
     ),
+    Option("day_end", time_of_day, None, "HH:MM", "UTC time at which day orders expire; default: never"),
     Option("idle", _idle, "park", "NAME", "the shard with nothing to do: spin, pause, yield or park"),
     Option(
         "log_keep_hours",
@@ -309,9 +292,9 @@ OPTIONS: Final = (
         "age below which the log's files stay, though snapshot and readers are past them",
     ),
     Option("shard", _shard, "0", "N", "number of this stack's shard"),
-    Option("postgres_url", _url("postgresql", "postgres"), None, "URL", "use this PostgreSQL; starts none"),
-    Option("nats_url", _url("nats", "tls"), None, "URL", "use this NATS server (JetStream on); starts none"),
-    Option("redis_url", _url("redis", "rediss"), None, "URL", "use this Redis or Valkey server; starts none"),
+    Option("postgres_url", url("postgresql", "postgres"), None, "URL", "use this PostgreSQL; starts none"),
+    Option("nats_url", url("nats", "tls"), None, "URL", "use this NATS server (JetStream on); starts none"),
+    Option("redis_url", url("redis", "rediss"), None, "URL", "use this Redis or Valkey server; starts none"),
     Option(
         "venue_address",
         _address,

@@ -69,6 +69,7 @@ class Event(msgspec.Struct, frozen=True):
     asked_tif: int = 0
     asked_qty_e8: int = 0
     asked_price_e8: int = 0
+    ref_seq: int = 0
     # money's
     receivable_e6: int = 0
     payable_e6: int = 0

@@ -408,6 +408,7 @@ LOGGED_BYTES: Final = _logged_bytes()
 # The client's order id follows as text. The log leaves out the words of zeros at the end, so what is seldom set
 # stands last. replacement: the number of the replace that the venue accepted last, 0 for none. In a PENDING_REPLACE the
 # terms are those that still hold, and what is asked for follows: the request's number, the price as the venue gets it.
+# ref_seq: the event that told the trade which a TRADE_CANCEL or TRADE_CORRECT undoes.
 EVENT: Final = np.dtype(
     [
         ("kind", "u2"),
@@ -446,6 +447,7 @@ EVENT: Final = np.dtype(
         ("asked_tif", "u1"),
         ("asked_qty_e8", "i8"),
         ("asked_price_e8", "i8"),
+        ("ref_seq", "i8"),
     ],
     align=True,
 )

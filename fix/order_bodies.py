@@ -22,22 +22,25 @@ from fix.durable import Outgoing
 from fix.profiles.profile import ProfileError
 from fix.tags import MsgType, Tag
 
-# What the router (`fix/order_router.py`) says of an order and of a cancel.
+_ORDER: Final = frozenset(
+    (
+        Tag.Account,
+        Tag.ClOrdID,
+        Tag.HandlInst,
+        Tag.OrderQty,
+        Tag.OrdType,
+        Tag.Price,
+        Tag.Side,
+        Tag.Symbol,
+        Tag.TimeInForce,
+        Tag.TransactTime,
+    )
+)
+# What the router (`fix/order_router.py`) says of an order, a replace, a cancel and a question about an order.
 WRITTEN: Final = {
-    MsgType.NewOrderSingle: frozenset(
-        (
-            Tag.Account,
-            Tag.ClOrdID,
-            Tag.HandlInst,
-            Tag.OrderQty,
-            Tag.OrdType,
-            Tag.Price,
-            Tag.Side,
-            Tag.Symbol,
-            Tag.TimeInForce,
-            Tag.TransactTime,
-        )
-    ),
+    MsgType.NewOrderSingle: _ORDER,
+    MsgType.OrderCancelReplaceRequest: _ORDER | {Tag.OrigClOrdID},
+    MsgType.OrderStatusRequest: frozenset((Tag.ClOrdID, Tag.Side, Tag.Symbol)),
     MsgType.OrderCancelRequest: frozenset(
         (Tag.ClOrdID, Tag.OrderQty, Tag.OrigClOrdID, Tag.Side, Tag.Symbol, Tag.TransactTime)
     ),
@@ -47,7 +50,7 @@ _TOO_OLD: Final = ("FIX.4.0", "FIX.4.1")
 
 
 class OrderBodies:
-    """`order_fields` stand in every new order. `time_digits`: of the fraction of a second in TransactTime (60). Raises
+    """`order_fields` stand in every new order and replace. `time_digits`: of the fraction of a second in TransactTime (60). Raises
     ProfileError for a version in which the router can't write orders."""
 
     def __init__(
@@ -56,7 +59,8 @@ class OrderBodies:
         if dictionary.version in _TOO_OLD:
             raise ProfileError(f"orders can't be sent in {dictionary.version}; use FIX.4.2 or later")
         self._time_digits = time_digits
-        self._more = {MsgType.NewOrderSingle: tuple(order_fields)}
+        terms = (MsgType.NewOrderSingle, MsgType.OrderCancelReplaceRequest)
+        self._more = dict.fromkeys(terms, tuple(order_fields))
         self._known: dict[str, frozenset[int]] = {}
         for msg_type, spec in dictionary.messages.items():
             self._known[msg_type] = spec.body.tags

@@ -1,8 +1,14 @@
 """The initiator's application: orders out of the log to the venue, the venue's reports into the shard's ring.
 
-Out: an event PENDING_NEW becomes a NewOrderSingle, PENDING_CANCEL an OrderCancelRequest. The log is the
-outbox: the position behind the last record looked at is stored in the same append as the messages made of it.
-In: an ExecutionReport or OrderCancelReject becomes a VENUE_REPORT, numbered by its MsgSeqNum.
+Out: an event PENDING_NEW becomes a NewOrderSingle, PENDING_CANCEL an OrderCancelRequest, PENDING_REPLACE an
+OrderCancelReplaceRequest; a timer's ORDER_STATUS, for an answer that is overdue, an OrderStatusRequest. The log is
+the outbox: the position behind the last record looked at is stored in the same append as the messages made of it.
+In: an ExecutionReport or OrderCancelReject becomes a VENUE_REPORT, numbered by its MsgSeqNum. A bust or correction
+names what it undoes by ExecRefID; FIX 4.2 tells both by ExecTransType (20) 1 and 2.
+
+Each request has a ClOrdID of its own, and OrigClOrdID is that of the last one that the venue has accepted; whatever
+link of that chain a report names, it names the order (`ids.parse_cl_ord_id`). A good-till-date order is good till
+cancel for the venue: the desk cancels it at its time.
 
 Why a kill -9 at any instruction neither loses nor doubles anything:
 - Out. Before the append, neither the message nor the cursor is there: the restart reads the record again and
@@ -38,7 +44,7 @@ from typing import Final, NamedTuple
 from core import events, ids, units
 from core.commands import venue_report
 from core.events import Event
-from core.records import EventKind, ExecType, OrdStatus, OrdType
+from core.records import EventKind, ExecType, OrdStatus, OrdType, Source, TimeInForce
 from fix.codec import Message, MissingTag
 from fix.durable import Busy, DurableSession, Outgoing
 from fix.order_bodies import OrderBodies
@@ -49,6 +55,7 @@ from fix.report_fields import (
     order_id_of,
     plain_text,
     refusal,
+    replacement_of,
     status_of,
     transact_time_of,
 )
@@ -70,11 +77,31 @@ _SEQ_BITS: Final = 40
 _SEQ_MASK: Final = (1 << _SEQ_BITS) - 1
 
 # An execution type that says nothing new to the shard: the venue has our request, and we know that.
-# So does an order's status (I), which nobody asks for.
-_PASSED_OVER: Final = frozenset((chr(ExecType.PENDING_NEW), chr(ExecType.PENDING_CANCEL), "I"))
+_PASSED_OVER: Final = frozenset(
+    map(chr, (ExecType.PENDING_NEW, ExecType.PENDING_CANCEL, ExecType.PENDING_REPLACE))
+)
 _TAKEN: Final = {
     chr(kind): kind
-    for kind in (ExecType.NEW, ExecType.TRADE, ExecType.CANCELED, ExecType.REJECTED, ExecType.EXPIRED)
+    for kind in (
+        ExecType.NEW,
+        ExecType.TRADE,
+        ExecType.CANCELED,
+        ExecType.REJECTED,
+        ExecType.EXPIRED,
+        ExecType.REPLACED,
+        ExecType.TRADE_CORRECT,
+        ExecType.TRADE_CANCEL,
+        ExecType.ORDER_STATUS,
+    )
+}
+_UNDOES: Final = frozenset((ExecType.TRADE_CANCEL, ExecType.TRADE_CORRECT))
+# CxlRejResponseTo (434): what an OrderCancelReject answers.
+_REJECTS: Final = {"1": ExecType.CANCEL_REJECT, "2": ExecType.REPLACE_REJECT}
+# What the venue may not be able to read, and then refuses by Reject (3) or BusinessMessageReject (j).
+_REFUSED_BY: Final = {
+    MsgType.NewOrderSingle: ExecType.REJECTED,
+    MsgType.OrderCancelRequest: ExecType.CANCEL_REJECT,
+    MsgType.OrderCancelReplaceRequest: ExecType.REPLACE_REJECT,
 }
 
 
@@ -152,7 +179,7 @@ class OrderRouter:
 
     def _hold(self, held: _Held) -> None:
         self._held.append(held)
-        if not held.is_cancel:
+        if held.message[0] == MsgType.NewOrderSingle:
             self._orders_held.add(held.order_id)
 
     def _due(self, session: DurableSession) -> list[Outgoing]:
@@ -198,34 +225,69 @@ class OrderRouter:
             return self._new_order(event), event.order_id
         if event.exec_type == ExecType.PENDING_CANCEL:
             return self._cancel(event), event.order_id
+        if event.exec_type == ExecType.PENDING_REPLACE:
+            return self._replace(event), event.order_id
+        if (
+            event.exec_type == ExecType.ORDER_STATUS
+            and event.source == Source.TIMER
+            and not event.reject_code
+        ):
+            return self._ask_status(event), event.order_id
         return None
 
     def _new_order(self, event: Event) -> Outgoing:
         fields = [
             (Tag.Account, self._account_of(event.account)),
             (Tag.ClOrdID, ids.cl_ord_id(self._shard, event.order_id)),
+            *self._terms(event, event.qty_e8, event.route_price_e8, event.tif),
+        ]
+
+        return self._bodies.message(MsgType.NewOrderSingle, fields)
+
+    def _replace(self, event: Event) -> Outgoing:
+        fields = [
+            (Tag.Account, self._account_of(event.account)),
+            (Tag.ClOrdID, ids.replace_cl_ord_id(self._shard, event.order_id, event.asked_replacement)),
+            (Tag.OrigClOrdID, self._name_at_the_venue(event)),
+            *self._terms(event, event.asked_qty_e8, event.asked_price_e8, event.asked_tif),
+        ]
+        return self._bodies.message(MsgType.OrderCancelReplaceRequest, fields)
+
+    def _terms(self, event: Event, qty_e8: int, price_e8: int, tif: int) -> list[tuple[int, str]]:
+        return [
             (Tag.HandlInst, "1"),
-            (Tag.OrderQty, units.qty_text(event.qty_e8)),
+            (Tag.OrderQty, units.qty_text(qty_e8)),
             # A market order goes as a limit at the collar's bound: "market with protection".
             (Tag.OrdType, chr(OrdType.LIMIT)),
-            (Tag.Price, units.price_text(event.route_price_e8)),
+            (Tag.Price, units.price_text(price_e8)),
             (Tag.Side, chr(event.side)),
             (Tag.Symbol, self._symbol_of(event.instrument)),
-            (Tag.TimeInForce, chr(event.tif)),
+            (Tag.TimeInForce, chr(TimeInForce.GTC if tif == TimeInForce.GTD else tif)),
             (Tag.TransactTime, self._bodies.time_text(event.time_ns)),
         ]
-        return self._bodies.message(MsgType.NewOrderSingle, fields)
 
     def _cancel(self, event: Event) -> Outgoing:
         fields = [
             (Tag.ClOrdID, ids.cancel_cl_ord_id(self._shard, event.seq)),
             (Tag.OrderQty, units.qty_text(event.qty_e8)),
-            (Tag.OrigClOrdID, ids.cl_ord_id(self._shard, event.order_id)),
+            (Tag.OrigClOrdID, self._name_at_the_venue(event)),
             (Tag.Side, chr(event.side)),
             (Tag.Symbol, self._symbol_of(event.instrument)),
             (Tag.TransactTime, self._bodies.time_text(event.time_ns)),
         ]
         return self._bodies.message(MsgType.OrderCancelRequest, fields)
+
+    def _ask_status(self, event: Event) -> Outgoing:
+        fields = [
+            (Tag.ClOrdID, self._name_at_the_venue(event)),
+            (Tag.Side, chr(event.side)),
+            (Tag.Symbol, self._symbol_of(event.instrument)),
+        ]
+        return self._bodies.message(MsgType.OrderStatusRequest, fields)
+
+    def _name_at_the_venue(self, event: Event) -> str:
+        """ClOrdID of the order, or of the last replace of it that the venue accepted."""
+        return ids.replace_cl_ord_id(self._shard, event.order_id, event.replacement)
 
     # --- in -------------------------------------------------------------------------------------------
 
@@ -282,8 +344,9 @@ def _execution(message: Message, venue_seq: int) -> bytes | None:
             Tag.ExecType, f"ExecType {kind!r} is not handled; known are {''.join(sorted(_TAKEN))}"
         )
     exec_type = _TAKEN[kind]
-    is_trade = exec_type is ExecType.TRADE
-    refused = exec_type is ExecType.REJECTED
+    is_trade = exec_type in (ExecType.TRADE, ExecType.TRADE_CORRECT)
+    undoes = exec_type in _UNDOES
+    text = Tag.Text if exec_type is ExecType.REJECTED else Tag.ExecRefID if undoes else Tag.ExecID
     return venue_report(
         venue_seq=venue_seq,
         order_id=order_id_of(message),
@@ -294,33 +357,43 @@ def _execution(message: Message, venue_seq: int) -> bytes | None:
         cum_qty_e8=amount(message, Tag.CumQty, required=True),
         leaves_qty_e8=amount(message, Tag.LeavesQty, required=True),
         transact_time_ns=transact_time_of(message),
-        text=plain_text(message, Tag.Text if refused else Tag.ExecID),
+        exec_id=message.get(Tag.ExecID) or "",
+        exec_ref_id=message.require(Tag.ExecRefID) if undoes else "",
+        replacement=replacement_of(message),
+        text=plain_text(message, text),
     )
 
 
 def _cancel_reject(message: Message, venue_seq: int) -> bytes:
+    """Without CxlRejResponseTo (434), which some venues leave out, ClOrdID tells what it answers."""
+    replacement = replacement_of(message)
+    told = message.get(Tag.CxlRejResponseTo) or ("2" if replacement else "1")
+    if told not in _REJECTS:
+        raise ReportError(Tag.CxlRejResponseTo, f"CxlRejResponseTo {told!r} is not known")
     return venue_report(
         venue_seq=venue_seq,
         order_id=order_id_of(message),
-        exec_type=ExecType.CANCEL_REJECT,
+        exec_type=_REJECTS[told],
         ord_status=status_of(message),
         transact_time_ns=transact_time_of(message),
+        replacement=replacement,
         text=plain_text(message, Tag.Text),
     )
 
 
 def _rejection(session: DurableSession, message: Message, venue_seq: int) -> bytes | None:
-    """The venue could not read a message of ours (3) or not handle it (j): its order is rejected by that."""
+    """The venue could not read a message of ours (3) or not handle it (j): what it asked for is refused by that."""
     ref = message.require(Tag.RefSeqNum)
     sent = session.sent(int(ref)) if ref.isdigit() else None
     log.error("the venue refuses message %s of ours: %s (%r)", ref, message.get(Tag.Text), sent)
-    if sent is None or sent.type not in (MsgType.NewOrderSingle, MsgType.OrderCancelRequest):
+    if sent is None or sent.type not in _REFUSED_BY:
         return None
-    is_order = sent.type == MsgType.NewOrderSingle
+    exec_type = _REFUSED_BY[MsgType(sent.type)]
     return venue_report(
         venue_seq=venue_seq,
         order_id=order_id_of(sent),
-        exec_type=ExecType.REJECTED if is_order else ExecType.CANCEL_REJECT,
-        ord_status=OrdStatus.REJECTED if is_order else OrdStatus.NEW,
+        exec_type=exec_type,
+        ord_status=OrdStatus.REJECTED if exec_type is ExecType.REJECTED else OrdStatus.NEW,
+        replacement=replacement_of(sent),
         text=plain_text(message, Tag.Text),
     )

@@ -56,6 +56,14 @@ def exec_type_of(message: Message) -> str:
     return _BY_EXEC_TRANS_TYPE[does]
 
 
+def replacement_of(message: Message) -> int:
+    """The number of the replace request that ClOrdID names; 0 where it names none of ours."""
+    try:
+        return ids.parse_cl_ord_id(message.get(Tag.ClOrdID) or "").replacement
+    except ids.IdError:
+        return 0
+
+
 def status_of(message: Message) -> OrdStatus:
     status = message.require(Tag.OrdStatus)
     if status not in _STATUSES:

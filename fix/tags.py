@@ -58,6 +58,7 @@ class Tag(IntEnum):
     OnBehalfOfSubID = 116
     OrigSendingTime = 122
     GapFillFlag = 123
+    ExpireTime = 126
     DeliverToCompID = 128
     DeliverToSubID = 129
     ResetSeqNumFlag = 141
@@ -106,6 +107,7 @@ class MsgType(StrEnum):
     OrderCancelRequest = "F"
     BusinessMessageReject = "j"
     OrderCancelReplaceRequest = "G"
+    OrderStatusRequest = "H"
     TradeCaptureReport = "AE"
     TradeCaptureReportAck = "AR"
     SecurityStatusRequest = "e"
@@ -220,5 +222,6 @@ class CxlRejReason(IntEnum):
     TOO_LATE_TO_CANCEL = 0
     UNKNOWN_ORDER = 1
     BROKER_OPTION = 2
+    ALREADY_PENDING = 3
     DUPLICATE_CL_ORD_ID = 6
     OTHER = 99

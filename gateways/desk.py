@@ -17,7 +17,7 @@ from core.records import ExecType, OrdStatus, Source
 from core.rejects import Reject
 from gateways.answers import ANSWER_TIMEOUT_S, Answers
 from gateways.errors import NOT_FOUND, UNAVAILABLE, UNPROCESSABLE, ApiError, RejectedError
-from gateways.order_request import OrderRequest
+from gateways.order_request import OrderRequest, ReplaceRequest
 from gateways.order_shape import Order, OrderTimes, order_shape
 from shared_mem.ring import Ring
 
@@ -90,6 +90,29 @@ class Desk:
         unknown = f"outcome unknown: no answer within {ANSWER_TIMEOUT_S:g} s; ask GET /v2/orders/{uuid}"
         event = await self.answers.wait(request_id, future, unknown)
         if event.exec_type == ExecType.CANCEL_REJECT:
+            raise RejectedError(event)
+        return event
+
+    async def replace(self, account: int, order: OrderView, request: ReplaceRequest) -> Event:
+        """The shard's acceptance of other terms: asked of the venue, held for, not yet in force. Raises RejectedError
+        for its reject. In the orders' lane: it may ask for more than there was."""
+        request_id, future = self.answers.expect()
+        command = commands.replace(
+            source=Source.GATEWAY,
+            request_id=request_id,
+            account=account,
+            instrument=order.instrument,
+            order_id=order.order_id,
+            client_order_id=request.client_order_id,
+            qty_e8=request.qty_e8,
+            price_e8=request.price_e8,
+            tif=request.tif,
+        )
+        self._push(self._orders, command, request_id)
+        uuid = ids.order_uuid(self.shard, order.order_id)
+        unknown = f"outcome unknown: no answer within {ANSWER_TIMEOUT_S:g} s; ask GET /v2/orders/{uuid}"
+        event = await self.answers.wait(request_id, future, unknown)
+        if event.exec_type == ExecType.REPLACE_REJECT:
             raise RejectedError(event)
         return event
 

@@ -61,6 +61,10 @@ class _Stream:
         self.stuck_since_ns = 0  # 0: it is not
 
 
+# OrderCancelRejects: no executions, and nothing is different after one.
+_NOT_COPIED: Final = (ExecType.CANCEL_REJECT, ExecType.REPLACE_REJECT)
+
+
 class DropCopyDoor:
     """The application of the acceptor. `open_log` opens the log at a position; raises CursorInvalid."""
 
@@ -174,7 +178,7 @@ class DropCopyDoor:
             return None
         event = events.decode(record.seq, record.time_ns, record.payload)
         account = self._account_text(event.account)
-        if not key.has(account) or event.exec_type == ExecType.CANCEL_REJECT:
+        if not key.has(account) or event.exec_type in _NOT_COPIED:
             return None
         if changed_nothing(event) or is_echo(self._view, event):
             return None

@@ -31,7 +31,7 @@ from typing import Final
 
 import msgspec
 
-from actors.view import StateBusy, StateView
+from actors.view import OrderView, StateBusy, StateView
 from core import commands, events
 from core.events import Event
 from core.records import EventKind, ExecType, Source
@@ -39,10 +39,11 @@ from core.rejects import Reject
 from fix.acceptor import Acceptor
 from fix.codec import Message, MissingTag
 from fix.durable import Busy, DurableSession, Outgoing, SessionKey
-from fix.tags import BusinessReason, MsgType, OrdRejReason, Tag
+from fix.tags import BusinessReason, CxlRejReason, MsgType, OrdRejReason, Tag
 from fix.throttle import Throttle
 from gateways import fix_wire
 from gateways.cancel_on_disconnect import DroppedSessions
+from gateways.fix_request_ids import cancel_request_id, request_id_of
 from gateways.fix_rules import FixRules
 from gateways.fix_wire import Refusal
 from gateways.order_events import account_text_of, changed_nothing, is_echo, symbol_of
@@ -60,23 +61,27 @@ CANCELS_MAX: Final = 500
 # again.
 CURSOR_LAG_RECORDS_MAX: Final = 4096
 
-# A request_id: 22 bits of account, 16 of resets, 26 of MsgSeqNum. All wrap, long after what they name is
-# over.
-_ACCOUNT_BITS: Final = 22
-_RESET_BITS: Final = 16
-_SEQ_BITS: Final = 26
 _NS_PER_MS: Final = 1_000_000
 
 
 NOT_ARMED: Final = -1
 
+# The shard's answers to what went into the orders' ring.
+_ANSWERS: Final = (
+    ExecType.PENDING_NEW, ExecType.REJECTED, ExecType.PENDING_REPLACE, ExecType.REPLACE_REJECT,
+)  # fmt: skip
+_REFUSALS: Final = (ExecType.CANCEL_REJECT, ExecType.REPLACE_REJECT)
+# What others may do to an order that came through this door: its owner's other doors, and timers.
+_BY_OTHERS: Final = (ExecType.PENDING_CANCEL, ExecType.PENDING_REPLACE, ExecType.EXPIRED)
+
 
 class Cancel(msgspec.Struct, array_like=True):
-    """A cancel under way: which order, and the client's names for the cancel and the order."""
+    """A cancel or replace under way: which order, and the client's names for the request and the order."""
 
     order_id: int
     cl_ord_id: str
     orig_cl_ord_id: str
+    is_replace: bool = False
 
 
 class Client(msgspec.Struct, array_like=True):
@@ -120,7 +125,7 @@ class FixDoor:
         self._admitted: dict[str, tuple[int, FixRules]] = {}
         self._rules: dict[str, FixRules] = {}  # by CompID, of its last Logon
         self._throttles: dict[str, Throttle] = {}  # by CompID
-        self._dropped = DroppedSessions(view, cancels, _cancel_request_id)
+        self._dropped = DroppedSessions(view, cancels, cancel_request_id)
         self._answered_early: set[int] = set()  # request_ids in the log of orders not yet stored as taken
         self._position = 0
         self._passed = 0
@@ -223,6 +228,8 @@ class FixDoor:
         try:
             if message.type == MsgType.NewOrderSingle:
                 return self._new_order(session, client, message)
+            if message.type == MsgType.OrderCancelReplaceRequest:
+                return self._replace(session, client, message)
             if message.type == MsgType.OrderCancelRequest:
                 answers = self._cancel(session, client, message)
                 self._throttles[session.key.target].count(self._clock())
@@ -235,11 +242,13 @@ class FixDoor:
         if message.type in (MsgType.Reject, MsgType.BusinessMessageReject):
             log.warning("%s refuses a message of ours: %r", session.key.target, message)
             return []
-        text = f"MsgType (35) {message.type!r} is not supported; send D (new order) or F (cancel)"
+        text = (
+            f"MsgType (35) {message.type!r} is not supported; send D (new order), F (cancel) or G (replace)"
+        )
         return [fix_wire.business_reject(message, BusinessReason.UNSUPPORTED_MESSAGE_TYPE, text)]
 
     def _new_order(self, session: DurableSession, client: Client, message: Message) -> list[Outgoing]:
-        request_id = _request_id(client.account, session.generation, message.seq)
+        request_id = request_id_of(client.account, session.generation, message.seq)
         if request_id in self._answered_early:
             self._answered_early.discard(request_id)
             return []
@@ -266,6 +275,7 @@ class FixDoor:
                 qty_e8=order.qty_e8,
                 price_e8=order.price_e8,
                 client_order_id=order.client_order_id,
+                expire_time_ns=order.expire_time_ns,
             )
             if not self._orders.try_push(command):
                 text = (
@@ -286,23 +296,72 @@ class FixDoor:
             raise Refusal(text, OrdRejReason.UNKNOWN_ACCOUNT)
 
     def _cancel(self, session: DurableSession, client: Client, message: Message) -> list[Outgoing]:
-        orig, cl_ord_id = message.require(Tag.OrigClOrdID), message.require(Tag.ClOrdID)
-        if orig in self._unanswered[client.account]:
-            raise Busy(f"the order {orig!r} is on its way to the shard")
-        order = self._view.order_by_client_id(client.account, orig) if orig.isascii() else None
+        cl_ord_id = message.require(Tag.ClOrdID)
+        orig, order = self._order_named(client, message)
         if order is None:
-            text = f"OrigClOrdID (41) {orig[:40]!r} is not an order of this account that is still known"
-            return [fix_wire.cancel_refused(message, text, self._clock())]
-        request_id = _request_id(client.account, session.generation, message.seq)
+            return [fix_wire.cancel_refused(message, _not_known(orig), self._clock())]
+        request_id = request_id_of(client.account, session.generation, message.seq)
         command = commands.cancel(
             source=Source.FIX_CLIENT, request_id=request_id, account=client.account, order_id=order.order_id
         )
         if not self._cancels.try_push(command):
             raise Busy(f"the ring of cancels is full ({self._cancels.capacity})")
-        if len(client.cancels) < CANCELS_MAX:
-            client.cancels[request_id] = Cancel(order.order_id, cl_ord_id, orig)
-            session.remember(msgspec.msgpack.encode(client))
+        self._keep(session, client, request_id, Cancel(order.order_id, cl_ord_id, orig))
         return []
+
+    def _replace(self, session: DurableSession, client: Client, message: Message) -> list[Outgoing]:
+        """Into the orders' ring: a replace may ask for more than there was."""
+        request_id = request_id_of(client.account, session.generation, message.seq)
+        if request_id in self._answered_early:
+            self._answered_early.discard(request_id)
+            return []
+        throttle, unanswered = self._throttles[session.key.target], self._unanswered[client.account]
+        if len(unanswered) >= UNANSWERED_MAX:
+            raise Busy(f"{UNANSWERED_MAX} orders of {session.key.target} are unanswered")
+        orig, order = self._order_named(client, message)
+        if order is None:
+            return [fix_wire.cancel_refused(message, _not_known(orig), self._clock())]
+        try:
+            _check_pace(throttle, self._clock())
+            wanted = fix_wire.read_order(message)
+            self._check_account(client, message)
+            fix_wire.check_same(wanted, order, symbol_of(self._view, order.instrument))
+            command = commands.replace(
+                source=Source.FIX_CLIENT,
+                request_id=request_id,
+                account=client.account,
+                instrument=order.instrument,
+                order_id=order.order_id,
+                client_order_id=wanted.client_order_id,
+                qty_e8=wanted.qty_e8,
+                price_e8=wanted.price_e8,
+                tif=wanted.tif,
+                expire_time_ns=wanted.expire_time_ns,
+            )
+            if not self._orders.try_push(command):
+                text = (
+                    f"the desk is full: {self._orders.capacity} orders wait; nothing was done, send it again"
+                )
+                raise Refusal(text, OrdRejReason.BROKER_OPTION)
+        except Refusal as no:
+            return [fix_wire.cancel_refused(message, str(no), self._clock(), CxlRejReason.OTHER)]
+        throttle.count(self._clock())
+        unanswered.add(wanted.client_order_id)
+        replaces = Cancel(order.order_id, wanted.client_order_id, orig, is_replace=True)
+        self._keep(session, client, request_id, replaces)
+        return []
+
+    def _order_named(self, client: Client, message: Message) -> tuple[str, OrderView | None]:
+        """OrigClOrdID, and the order that has or had this name. Busy while it is on its way to the shard."""
+        orig = message.require(Tag.OrigClOrdID)
+        if orig in self._unanswered[client.account]:
+            raise Busy(f"the order {orig!r} is on its way to the shard")
+        return orig, self._view.order_by_client_id(client.account, orig) if orig.isascii() else None
+
+    def _keep(self, session: DurableSession, client: Client, request_id: int, request: Cancel) -> None:
+        if len(client.cancels) < CANCELS_MAX:
+            client.cancels[request_id] = request
+            session.remember(msgspec.msgpack.encode(client))
 
     # --- out --------------------------------------------------------------------------------------------
 
@@ -350,11 +409,12 @@ class FixDoor:
             reports.setdefault(name, []).append(report)
 
     def _note_answer(self, name: str, event: Event) -> None:
-        if event.exec_type in (ExecType.PENDING_NEW, ExecType.REJECTED):
-            self._unanswered[event.account].discard(event.text)
+        if event.exec_type not in _ANSWERS:
+            return
+        asked = self._clients[name].cancels.get(event.request_id)
+        self._unanswered[event.account].discard(event.text if asked is None else asked.cl_ord_id)
         session = self._session(name)
-        first_untaken = _request_id(event.account, session.generation, session.next_in)
-        if event.request_id >= first_untaken and event.exec_type in (ExecType.PENDING_NEW, ExecType.REJECTED):
+        if event.request_id >= request_id_of(event.account, session.generation, session.next_in):
             self._answered_early.add(event.request_id)
 
     def _concerns(self, client: Client, event: Event) -> bool:
@@ -362,16 +422,16 @@ class FixDoor:
         if event.source == Source.FIX_CLIENT:
             return True
         if any(cancel.order_id == event.order_id for cancel in client.cancels.values()):
-            return event.exec_type != ExecType.CANCEL_REJECT or event.reject_code == Reject.VENUE_REJECTED
-        if event.exec_type == ExecType.CANCEL_REJECT:
-            return False  # somebody else's cancel
-        order = self._view.order(event.order_id) if event.exec_type == ExecType.PENDING_CANCEL else None
+            return event.exec_type not in _REFUSALS or event.reject_code == Reject.VENUE_REJECTED
+        if event.exec_type in _REFUSALS:
+            return False  # of somebody else's request
+        order = self._view.order(event.order_id) if event.exec_type in _BY_OTHERS else None
         return order is not None and order.source == Source.FIX_CLIENT
 
     def _report_of(self, client: Client, event: Event) -> Outgoing | None:
-        if event.exec_type == ExecType.CANCEL_REJECT:
+        if event.exec_type in _REFUSALS:
             cancel = self._end_cancel(client, event)
-            if cancel is None and event.request_id == _cancel_request_id(event.account, event.order_id):
+            if cancel is None and event.request_id == cancel_request_id(event.account, event.order_id):
                 return None  # of a cancel that the door made, when the session dropped
             if cancel is None and event.reject_code == Reject.VENUE_REJECTED:
                 return None  # of a cancel that came by another door
@@ -383,7 +443,8 @@ class FixDoor:
         asked = self._cancel_of(client, event)
         symbol = symbol_of(self._view, event.instrument)
         account = account_text_of(self._view, event.account)
-        report = fix_wire.execution_report(self._shard, event, account, symbol, asked)
+        was = self._name_before(client, event)
+        report = fix_wire.execution_report(self._shard, event, account, symbol, asked, was)
         if event.ord_status in fix_wire.ENDED:
             ended = [key for key, cancel in client.cancels.items() if cancel.order_id == event.order_id]
             for request_id in ended:
@@ -391,25 +452,39 @@ class FixDoor:
         return report
 
     def _cancel_of(self, client: Client, event: Event) -> str | None:
-        """ClOrdID of the client's cancel that this report answers: its own, or the last one under way."""
-        if event.exec_type == ExecType.PENDING_CANCEL:
+        """ClOrdID of the client's request that this report answers: its own, or the last cancel under way."""
+        if event.exec_type in (ExecType.PENDING_CANCEL, ExecType.PENDING_REPLACE):
             own = client.cancels.get(event.request_id) if event.source == Source.FIX_CLIENT else None
             return None if own is None else own.cl_ord_id
         if event.exec_type != ExecType.CANCELED:
             return None
-        asked = [cancel for cancel in client.cancels.values() if cancel.order_id == event.order_id]
+        asked = [c for c in client.cancels.values() if c.order_id == event.order_id and not c.is_replace]
         return asked[-1].cl_ord_id if asked else None
 
+    def _name_before(self, client: Client, event: Event) -> str | None:
+        """Of an order that has been replaced: the client's name for it until then. Its request is done."""
+        if event.exec_type != ExecType.REPLACED:
+            return None
+        for request_id, asked in client.cancels.items():
+            if asked.is_replace and (asked.order_id, asked.cl_ord_id) == (event.order_id, event.text):
+                return client.cancels.pop(request_id).orig_cl_ord_id
+        return None
+
     def _end_cancel(self, client: Client, event: Event) -> Cancel | None:
-        """Takes out the cancel that is rejected: by the shard under its own request_id, by the venue by its
+        """Takes out the request that is rejected: by the shard under its own request_id, by the venue by its
         order."""
+        replaces = event.exec_type == ExecType.REPLACE_REJECT
         if event.request_id in client.cancels:
             return client.cancels.pop(event.request_id)
         if event.reject_code == Reject.VENUE_REJECTED:
             for request_id, cancel in client.cancels.items():
-                if cancel.order_id == event.order_id:
+                if cancel.order_id == event.order_id and cancel.is_replace == replaces:
                     return client.cancels.pop(request_id)
         return None
+
+
+def _not_known(orig: str) -> str:
+    return f"OrigClOrdID (41) {orig[:40]!r} is not an order of this account that is still known"
 
 
 def _check_pace(throttle: Throttle, now_ns: int) -> None:
@@ -419,14 +494,3 @@ def _check_pace(throttle: Throttle, now_ns: int) -> None:
             f"and this is number {throttle.used(now_ns) + 1}; nothing was done, send it again later"
         )
         raise Refusal(text, OrdRejReason.BROKER_OPTION)
-
-
-def _cancel_request_id(account: int, order_id: int) -> int:
-    """Of a cancel that the door makes itself: under a count of resets that no session reaches."""
-    return _request_id(account, (1 << _RESET_BITS) - 1, order_id)
-
-
-def _request_id(account: int, resets: int, seq: int) -> int:
-    account %= 1 << _ACCOUNT_BITS
-    resets %= 1 << _RESET_BITS
-    return (account << _RESET_BITS | resets) << _SEQ_BITS | seq % (1 << _SEQ_BITS)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from typing import Final, NamedTuple
 
+from actors.view import OrderView
 from core import events, ids, units
 from core.events import Event
 from core.records import TEXT_BYTES_MAX, ExecType, Level, OrdStatus, OrdType, Side, TimeInForce
@@ -59,7 +60,10 @@ _ORD_REJ_REASON: Final = {
 _CXL_REJ_REASON: Final = {
     Reject.ORDER_UNKNOWN: CxlRejReason.UNKNOWN_ORDER,
     Reject.ORDER_NOT_OPEN: CxlRejReason.TOO_LATE_TO_CANCEL,
+    Reject.ORDER_NOT_REPLACEABLE: CxlRejReason.TOO_LATE_TO_CANCEL,
+    Reject.DUPLICATE_CLIENT_ORDER_ID: CxlRejReason.DUPLICATE_CL_ORD_ID,
 }
+_PENDING: Final = (OrdStatus.PENDING_CANCEL, OrdStatus.PENDING_REPLACE)
 
 
 class Refusal(ValueError):
@@ -80,6 +84,7 @@ class OrderFields(NamedTuple):
     tif: TimeInForce
     qty_e8: int
     price_e8: int
+    expire_time_ns: int = 0
 
 
 def read_order(message: Message) -> OrderFields:
@@ -99,12 +104,41 @@ def read_order(message: Message) -> OrderFields:
         raise _unsupported(Tag.OrdType, ord_type, "1 (market) or 2 (limit)")
     tif = message.get(Tag.TimeInForce) or chr(TimeInForce.DAY)
     if tif not in _TIFS:
-        raise _unsupported(Tag.TimeInForce, tif, "0 (day) or 3 (immediate or cancel)")
+        remedy = "0 (day), 1 (good till cancel), 3 (immediate or cancel) or 6 (good till date)"
+        raise _unsupported(Tag.TimeInForce, tif, remedy)
     qty_e8 = _positive(message, Tag.OrderQty, units.QTY_E8_MAX)
     price_e8 = _positive(message, Tag.Price, units.PRICE_E8_MAX) if ord_type == chr(OrdType.LIMIT) else 0
     return OrderFields(
-        client_order_id, symbol, _SIDES[side], _ORD_TYPES[ord_type], _TIFS[tif], qty_e8, price_e8
+        client_order_id,
+        symbol,
+        _SIDES[side],
+        _ORD_TYPES[ord_type],
+        _TIFS[tif],
+        qty_e8,
+        price_e8,
+        _expire_time_ns(message, tif),
     )
+
+
+def check_same(wanted: OrderFields, order: OrderView, symbol: str) -> None:
+    """Raises Refusal where a replace names another symbol, side or type than its order has."""
+    for tag, new, old in (
+        (Tag.Symbol, wanted.symbol, symbol),
+        (Tag.Side, chr(wanted.side), chr(order.side)),
+        (Tag.OrdType, chr(wanted.ord_type), chr(order.ord_type)),
+    ):
+        if new != old:
+            text = f"{tag.name} ({int(tag)}) is {old[:40]!r} and can't be replaced; cancel the order, send another"
+            raise Refusal(text, OrdRejReason.OTHER)
+
+
+def _expire_time_ns(message: Message, tif: str) -> int:
+    if tif != chr(TimeInForce.GTD):
+        return 0
+    try:
+        return timestamps.parse_ns(message.require(Tag.ExpireTime))
+    except timestamps.TimestampError as error:
+        raise Refusal(f"ExpireTime (126): {error}", OrdRejReason.OTHER) from None
 
 
 def _is_plain(text: str) -> bool:
@@ -173,32 +207,43 @@ def order_refused(message: Message, exec_id: str, reason: OrdRejReason, text: st
     ]
 
 
-def cancel_refused(message: Message, text: str, now_ns: int) -> Outgoing:
-    """An OrderCancelReject for a cancel whose order is not known here."""
+def cancel_refused(
+    message: Message, text: str, now_ns: int, reason: CxlRejReason = CxlRejReason.UNKNOWN_ORDER
+) -> Outgoing:
+    """An OrderCancelReject for a cancel or replace that never reached the shard: its order is not known, unless
+    `reason` is another."""
     return MsgType.OrderCancelReject, [
         (Tag.OrderID, NO_ID),
         (Tag.ClOrdID, message.get(Tag.ClOrdID) or NO_ID),
         (Tag.OrigClOrdID, message.get(Tag.OrigClOrdID) or NO_ID),
         (Tag.OrdStatus, chr(OrdStatus.REJECTED)),
-        (Tag.CxlRejResponseTo, "1"),
-        (Tag.CxlRejReason, str(int(CxlRejReason.UNKNOWN_ORDER))),
+        (Tag.CxlRejResponseTo, "2" if message.type == MsgType.OrderCancelReplaceRequest else "1"),
+        (Tag.CxlRejReason, str(int(reason))),
         (Tag.TransactTime, timestamps.format_ns(now_ns)),
         (Tag.Text, text),
     ]
 
 
 def execution_report(
-    shard: int, event: Event, account: str, symbol: str, cancel_cl_ord_id: str | None
+    shard: int,
+    event: Event,
+    account: str,
+    symbol: str,
+    cancel_cl_ord_id: str | None,
+    was_cl_ord_id: str | None = None,
 ) -> Outgoing:
-    """The event as an ExecutionReport. `cancel_cl_ord_id`: ClOrdID of the cancel that this answers, if
-    any."""
+    """The event as an ExecutionReport. `cancel_cl_ord_id`: ClOrdID of the cancel or replace that this answers, if
+    any; `was_cl_ord_id`: of an order that has been replaced, the name that it had."""
     is_duplicate = event.reject_code == Reject.DUPLICATE_CLIENT_ORDER_ID
     ids_of_order = [(Tag.ClOrdID, cancel_cl_ord_id or event.text)]
     if cancel_cl_ord_id is not None:
         ids_of_order.append((Tag.OrigClOrdID, event.text))
+    elif was_cl_ord_id is not None:
+        ids_of_order.append((Tag.OrigClOrdID, was_cl_ord_id))
     price = [(Tag.Price, units.price_text(event.price_e8))] if event.ord_type == OrdType.LIMIT else []
     trade = []
-    if event.exec_type == ExecType.TRADE:
+    undoes = event.exec_type in (ExecType.TRADE_CANCEL, ExecType.TRADE_CORRECT)
+    if undoes or event.exec_type == ExecType.TRADE:
         trade = [
             (Tag.LastQty, units.qty_text(event.last_qty_e8)),
             (Tag.LastPx, units.price_text(event.last_px_e8)),
@@ -209,6 +254,7 @@ def execution_report(
         (Tag.OrderID, NO_ID if is_duplicate else str(ids.order_uuid(shard, event.order_id))),
         *ids_of_order,
         (Tag.ExecID, str(ids.execution_uuid(shard, event.seq))),
+        *([(Tag.ExecRefID, str(ids.execution_uuid(shard, event.ref_seq)))] if undoes else []),
         (Tag.ExecType, chr(event.exec_type)),
         (Tag.OrdStatus, chr(event.ord_status)),
         *_reject_fields(event),
@@ -228,15 +274,17 @@ def execution_report(
 
 
 def cancel_reject(shard: int, event: Event, cancel_cl_ord_id: str | None, orig_cl_ord_id: str) -> Outgoing:
-    """The event CANCEL_REJECT as an OrderCancelReject."""
+    """The event CANCEL_REJECT or REPLACE_REJECT as an OrderCancelReject."""
     reason = _CXL_REJ_REASON.get(Reject(event.reject_code), CxlRejReason.BROKER_OPTION)
+    if event.observed_value in _PENDING and reason is CxlRejReason.TOO_LATE_TO_CANCEL:
+        reason = CxlRejReason.ALREADY_PENDING
     unknown = event.reject_code == Reject.ORDER_UNKNOWN
     return MsgType.OrderCancelReject, [
         (Tag.OrderID, NO_ID if unknown else str(ids.order_uuid(shard, event.order_id))),
         (Tag.ClOrdID, cancel_cl_ord_id or orig_cl_ord_id),
         (Tag.OrigClOrdID, orig_cl_ord_id),
         (Tag.OrdStatus, chr(OrdStatus.REJECTED) if unknown else chr(event.ord_status)),
-        (Tag.CxlRejResponseTo, "1"),
+        (Tag.CxlRejResponseTo, "2" if event.exec_type == ExecType.REPLACE_REJECT else "1"),
         (Tag.CxlRejReason, str(int(reason))),
         (Tag.TransactTime, timestamps.format_ns(event.time_ns)),
         (Tag.Text, events.reject_message(event.reject_code, event.limit_value, event.observed_value)),

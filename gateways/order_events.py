@@ -13,7 +13,9 @@ from gateways.fix_wire import NO_ID
 
 
 def changed_nothing(event: Event) -> bool:
-    """A venue's report that was recorded and not applied: no client is told of it."""
+    """A report or timer that was recorded and not applied, or a question to the venue: no client is told of it."""
+    if event.exec_type == ExecType.ORDER_STATUS:
+        return True
     refused = event.exec_type != ExecType.REJECTED and event.reject_code != Reject.NONE
     return refused or event.reject_code == Reject.REPORT_UNEXPECTED
 

@@ -1,4 +1,4 @@
-"""An order's request: the body of POST /v2/orders, from Alpaca's words to the core's numbers.
+"""An order's request: the body of POST /v2/orders, and of PATCH, from Alpaca's words to the core's numbers.
 
 Always holds here: the digits that were sent are the digits that count. A number may come as a JSON number or as
 a string; its text becomes a decimal and then a fixed-point integer, and is never a binary float on the way. What
@@ -9,7 +9,7 @@ Must not do: I/O, or ask for the time.
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, TypeVar
 from uuid import uuid4
 
 import msgspec
@@ -25,9 +25,11 @@ _NUMBER: Final = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,4})?", re.A
 
 SIDES: Final = {"buy": Side.BUY, "sell": Side.SELL}
 TYPES: Final = {"market": OrdType.MARKET, "limit": OrdType.LIMIT}
-TIFS: Final = {"day": TimeInForce.DAY, "ioc": TimeInForce.IOC}
+TIFS: Final = {"day": TimeInForce.DAY, "gtc": TimeInForce.GTC, "ioc": TimeInForce.IOC}
 
 _NULL: Final = msgspec.Raw(b"null")
+
+T = TypeVar("T")
 
 Number = Annotated[msgspec.Raw, msgspec.Meta(description="A decimal, as a JSON number or as a string.")]
 
@@ -54,6 +56,26 @@ class OrderBody(msgspec.Struct, forbid_unknown_fields=True):
     position_intent: str | None = None
 
 
+class ReplaceBody(msgspec.Struct, forbid_unknown_fields=True):
+    """PATCH /v2/orders/{id}. What is left out stays as it is."""
+
+    qty: Number = _NULL
+    time_in_force: str | None = None
+    limit_price: Number = _NULL
+    client_order_id: str | None = None
+    stop_price: Number = _NULL
+    trail: Number = _NULL
+
+
+class ReplaceRequest(msgspec.Struct, frozen=True):
+    """Other terms for an order, well formed; 0 for what stays."""
+
+    qty_e8: int
+    price_e8: int
+    tif: int
+    client_order_id: str
+
+
 class OrderRequest(msgspec.Struct, frozen=True):
     """An order that is well formed: every number positive and exact, every code one of the core's."""
 
@@ -67,21 +89,17 @@ class OrderRequest(msgspec.Struct, frozen=True):
 
 
 _BODY: Final = msgspec.json.Decoder(OrderBody)
+_REPLACE_BODY: Final = msgspec.json.Decoder(ReplaceBody)
+# What may stay in the book: an order can't become one that must trade at once.
+_RESTING: Final = {word: tif for word, tif in TIFS.items() if tif is not TimeInForce.IOC}
 _UNSUPPORTED: Final = ("stop_price", "trail_price", "trail_percent", "take_profit", "stop_loss", "legs")
 
 
 def parse_order(body: bytes) -> OrderRequest:
     """The order in a request's body. Raises ApiError: 400 for what is not JSON, 422 for what can't be an
     order."""
-    try:
-        sent = _BODY.decode(body)
-    except msgspec.ValidationError as error:
-        raise ApiError(UNPROCESSABLE, f"the order's fields are not as expected: {error}") from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:  # the last: thousands of "["
-        example = '{"symbol":"AAPL","qty":"10","side":"buy","type":"market","time_in_force":"day"}'
-        raise ApiError(
-            BAD_REQUEST, f"the request body is not JSON: {error}; send an object like {example}"
-        ) from None
+    example = '{"symbol":"AAPL","qty":"10","side":"buy","type":"market","time_in_force":"day"}'
+    sent = _decoded(_BODY, body, example)
     _refuse_unsupported(sent)
     if not sent.symbol:
         raise ApiError(UNPROCESSABLE, "symbol is missing; send one that GET /v2/assets lists")
@@ -95,6 +113,38 @@ def parse_order(body: bytes) -> OrderRequest:
         price_e8=_limit_price(ord_type, sent.limit_price),
         client_order_id=_client_order_id(sent.client_order_id),
     )
+
+
+def parse_replace(body: bytes, ord_type: int) -> ReplaceRequest:
+    """The change in a PATCH's body, of an order of this type. Raises ApiError as parse_order does."""
+    sent = _decoded(_REPLACE_BODY, body, '{"qty":"5","limit_price":"149.50"}')
+    for name in ("stop_price", "trail"):
+        if getattr(sent, name) != _NULL:
+            text = _text(getattr(sent, name))
+            raise ApiError(UNPROCESSABLE, f"{name} {text} is not supported; orders here have no stop")
+    if sent.qty == _NULL and sent.limit_price == _NULL and sent.time_in_force is None:
+        raise ApiError(UNPROCESSABLE, "nothing to replace; send qty, limit_price or time_in_force")
+    tif = 0
+    if sent.time_in_force is not None:
+        tif = _RESTING[_choice("time_in_force", sent.time_in_force, _RESTING)]
+    given = sent.limit_price != _NULL
+    return ReplaceRequest(
+        qty_e8=0 if sent.qty == _NULL else _positive("qty", sent.qty, units.QTY_SCALE, units.QTY_E8_MAX),
+        price_e8=_limit_price(OrdType(ord_type), sent.limit_price) if given else 0,
+        tif=tif,
+        client_order_id=_client_order_id(sent.client_order_id),
+    )
+
+
+def _decoded(decoder: msgspec.json.Decoder[T], body: bytes, example: str) -> T:
+    try:
+        return decoder.decode(body)
+    except msgspec.ValidationError as error:
+        raise ApiError(UNPROCESSABLE, f"the order's fields are not as expected: {error}") from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:  # the last: thousands of "["
+        raise ApiError(
+            BAD_REQUEST, f"the request body is not JSON: {error}; send an object like {example}"
+        ) from None
 
 
 def _refuse_unsupported(sent: OrderBody) -> None:

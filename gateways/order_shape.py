@@ -12,13 +12,14 @@ import msgspec
 
 from core import ids, units
 from core.events import Event
-from core.records import ExecType, OrdStatus, OrdType
+from core.records import ExecType, OrdStatus, OrdType, TimeInForce
 from gateways.order_request import SIDES, TIFS, TYPES
 from gateways.times import time_text
 
 SIDE_WORDS: Final = {int(code): word for word, code in SIDES.items()}
 TYPE_WORDS: Final = {int(code): word for word, code in TYPES.items()}
-TIF_WORDS: Final = {int(code): word for word, code in TIFS.items()}
+# Alpaca has no word for good till date; of those it has, gtc is nearest to an order of a FIX client that has one.
+TIF_WORDS: Final = {int(code): word for word, code in TIFS.items()} | {int(TimeInForce.GTD): "gtc"}
 
 # FIX OrdStatus (39) in Alpaca's words.
 STATUS_WORDS: Final = {
@@ -27,6 +28,7 @@ STATUS_WORDS: Final = {
     int(OrdStatus.PARTIALLY_FILLED): "partially_filled",
     int(OrdStatus.FILLED): "filled",
     int(OrdStatus.PENDING_CANCEL): "pending_cancel",
+    int(OrdStatus.PENDING_REPLACE): "pending_replace",
     int(OrdStatus.CANCELED): "canceled",
     int(OrdStatus.EXPIRED): "expired",
     int(OrdStatus.REJECTED): "rejected",
@@ -35,6 +37,7 @@ OPEN_STATUSES: Final = frozenset(
     int(status)
     for status in (
         OrdStatus.PENDING_NEW, OrdStatus.NEW, OrdStatus.PARTIALLY_FILLED, OrdStatus.PENDING_CANCEL,
+        OrdStatus.PENDING_REPLACE,
     )
 )  # fmt: skip
 
@@ -48,6 +51,11 @@ UPDATE_WORDS: Final = {
     int(ExecType.EXPIRED): "expired",
     int(ExecType.REJECTED): "rejected",
     int(ExecType.CANCEL_REJECT): "order_cancel_rejected",
+    int(ExecType.PENDING_REPLACE): "pending_replace",
+    int(ExecType.REPLACED): "replaced",
+    int(ExecType.REPLACE_REJECT): "order_replace_rejected",
+    int(ExecType.TRADE_CANCEL): "restated",
+    int(ExecType.TRADE_CORRECT): "restated",
 }
 
 
@@ -200,8 +208,9 @@ def update_word(event: Event) -> str:
 def trade_update(
     shard: int, event: Event, order: Order, previous_sequence: int, reason: str | None
 ) -> TradeUpdate:
-    """What happened to the order, for its owner's stream."""
-    traded = event.exec_type == ExecType.TRADE
+    """What happened to the order, for its owner's stream. restated: a fill was taken back or corrected, and `qty` and
+    `price` are those of the fill that is no more, or of the corrected one."""
+    traded = event.exec_type in (ExecType.TRADE, ExecType.TRADE_CANCEL, ExecType.TRADE_CORRECT)
     return TradeUpdate(
         event=update_word(event),
         execution_id=str(ids.execution_uuid(shard, event.seq)),

@@ -1,4 +1,4 @@
-"""Orders over REST: place, look, cancel. Alpaca's paths, parameters and answers."""
+"""Orders over REST: place, look, replace, cancel. Alpaca's paths, parameters and answers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
 import msgspec
-from litestar import Controller, Response, delete, get, post
+from litestar import Controller, Response, delete, get, patch, post
 from litestar.di import NamedDependency
 from litestar.openapi.spec import OpenAPIMediaType, Operation, RequestBody, Schema
 from litestar.openapi.spec.enums import OpenAPIType
@@ -21,7 +21,7 @@ from core.units import INT64_MAX
 from gateways.auth import AccountRequest
 from gateways.desk import Desk
 from gateways.errors import NOT_FOUND, UNPROCESSABLE, ApiError
-from gateways.order_request import SIDES, TIFS, TYPES, parse_order
+from gateways.order_request import SIDES, TIFS, TYPES, parse_order, parse_replace
 from gateways.order_shape import OPEN_STATUSES, Order
 from gateways.times import parse_time
 
@@ -50,6 +50,19 @@ class Cancelled(msgspec.Struct, frozen=True):
     body: dict[str, Any] | None = None
 
 
+def _replace_schema() -> Schema:
+    number = Schema(one_of=[Schema(type=OpenAPIType.NUMBER), Schema(type=OpenAPIType.STRING)], examples=["5"])
+    return Schema(
+        type=OpenAPIType.OBJECT,
+        properties={
+            "qty": number,
+            "limit_price": number,
+            "time_in_force": Schema(type=OpenAPIType.STRING, enum=["day", "gtc"]),
+            "client_order_id": Schema(type=OpenAPIType.STRING, max_length=TEXT_BYTES_MAX),
+        },
+    )
+
+
 def _order_schema() -> Schema:
     number = Schema(
         one_of=[Schema(type=OpenAPIType.NUMBER), Schema(type=OpenAPIType.STRING)], examples=["10"]
@@ -76,6 +89,15 @@ class _OrderOperation(Operation):
 
     def __post_init__(self) -> None:
         content = {"application/json": OpenAPIMediaType(schema=_order_schema())}
+        self.request_body = RequestBody(content=content, required=True)
+
+
+@dataclass
+class _ReplaceOperation(Operation):
+    """As `_OrderOperation`."""
+
+    def __post_init__(self) -> None:
+        content = {"application/json": OpenAPIMediaType(schema=_replace_schema())}
         self.request_body = RequestBody(content=content, required=True)
 
 
@@ -132,6 +154,21 @@ class Orders(Controller):
         self, request: AccountRequest, desk: NamedDependency[Desk], order_id: FromPath[str]
     ) -> Order:
         return desk.show_order(desk.order(request.user, order_id))
+
+    @patch("/{order_id:str}", request_max_body_size=BODY_BYTES_MAX, operation_class=_ReplaceOperation)
+    async def replace(
+        self,
+        request: AccountRequest,
+        desk: NamedDependency[Desk],
+        order_id: FromPath[str],
+        body: RawBody,
+    ) -> Order:
+        """Ask for other terms. 200: checked, held for, and on its way to the venue; the answer shows the order as it
+        still is, in pending_replace. Its update says how it ends: replaced, under the same id with the new
+        client_order_id, or order_replace_rejected. qty counts what has filled already."""
+        order = desk.order(request.user, order_id)
+        event = await desk.replace(request.user, order, parse_replace(body, order.ord_type))
+        return desk.show_event(event)
 
     @delete("/{order_id:str}", status_code=204)
     async def cancel(

@@ -52,6 +52,10 @@ _NO_ORDER: Final = frozenset(
 )
 
 
+# What says no to its owner, in a reject of its own.
+_REFUSALS: Final = frozenset({ExecType.REJECTED, ExecType.CANCEL_REJECT, ExecType.REPLACE_REJECT})
+
+
 class _Data(msgspec.Struct):
     key_id: str = ""
     secret_key: str = ""
@@ -100,9 +104,8 @@ class TradeUpdates:
         if not clients or not _is_update(event):
             return
         order = self._desk.show_event(event)
-        reason = (
-            reject_message_of(event) if event.exec_type == ExecType.CANCEL_REJECT else reject_reason(event)
-        )
+        refused = event.exec_type in (ExecType.CANCEL_REJECT, ExecType.REPLACE_REJECT)
+        reason = reject_message_of(event) if refused else _undone(event) or reject_reason(event)
         update = trade_update(self._desk.shard, event, order, self._last.get(event.account, 0), reason)
         self._last[event.account] = event.seq
         message = msgspec.json.encode({"stream": TRADE_UPDATES, "data": update})
@@ -125,9 +128,15 @@ class TradeUpdates:
 def _is_update(event: Event) -> bool:
     """Whether the owner's order changed, or was refused to. A venue's report that was not believed (its event
     has a reject code and the report's own exec_type) changed nothing."""
-    if event.reject_code in _NO_ORDER:
+    if event.reject_code in _NO_ORDER or event.exec_type == ExecType.ORDER_STATUS:
         return False
-    return event.reject_code == Reject.NONE or event.exec_type in (ExecType.REJECTED, ExecType.CANCEL_REJECT)
+    return event.reject_code == Reject.NONE or event.exec_type in _REFUSALS
+
+
+def _undone(event: Event) -> str | None:
+    if event.exec_type == ExecType.TRADE_CANCEL:
+        return "the venue has taken back a fill"
+    return "the venue has corrected a fill" if event.exec_type == ExecType.TRADE_CORRECT else None
 
 
 def _message(stream: str, **data: Any) -> bytes:

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from actors.due import Timers
 from actors.shard import Lane, Shard
 from actors.snapshot import Snapshot, SnapshotError, read_file
 from actors.tables import R_GROUPS
@@ -154,6 +155,12 @@ def _bootstrap(config: Config, shard: Shard) -> None:
         time.sleep(0.001)
 
 
+def _push_alone(config: Config, shard: Shard, command: bytes) -> bool:
+    """Into the admin lane, which a person's commands share."""
+    with alone(config):
+        return shard.lanes[Lane.ADMIN].try_push(command)
+
+
 def main(config: Config, ready: Callable[[], None]) -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
     shard = Shard(config.log_dir, config.run_dir, config.shard, idle=strategy(config.idle))
@@ -164,7 +171,10 @@ def main(config: Config, ready: Callable[[], None]) -> None:
     )  # fmt: skip
     shard.start()
     _bootstrap(config, shard)
+    timers = Timers(shard.state, lambda command: _push_alone(config, shard, command), day_end=config.day_end)
+    timers.start()
     ready()
     signal.sigwait({signal.SIGTERM, signal.SIGINT})
+    timers.stop()
     shard.stop()
     _log.info("stopped at seq %d", shard.writer.next_seq - 1)

@@ -6,6 +6,7 @@ import pytest
 
 from actors.replay import Replica
 from actors.snapshot import restore, take
+from core import commands
 from core.records import ExecType, OrdStatus, Side
 from core.rejects import Reject
 from core.units import INT64_MAX, cash_e6, price_e8, qty_e8
@@ -45,10 +46,10 @@ def test_after_a_bust_all_is_as_if_the_fill_had_not_been(a_funded_account: Desk)
     desk = a_funded_account
     placed = desk.buy(10)
     before = desk.fill(placed.order_id, 2, exec_id="E1")
-    desk.fill(placed.order_id, 3, BID_E8, exec_id="E2")
+    undone = desk.fill(placed.order_id, 3, BID_E8, exec_id="E2")
     busted = desk.bust(placed.order_id, "E2", OrdStatus.PARTIALLY_FILLED)
     assert (busted.exec_type, busted.reject_code) == (ExecType.TRADE_CANCEL, 0)
-    assert (busted.last_qty_e8, busted.last_px_e8) == (qty_e8(3), BID_E8)
+    assert (busted.last_qty_e8, busted.last_px_e8, busted.ref_seq) == (qty_e8(3), BID_E8, undone.seq)
     assert [getattr(busted, name) for name in FIELDS] == [getattr(before, name) for name in FIELDS]
     assert busted.ord_status == OrdStatus.PARTIALLY_FILLED
     assert desk.bust(placed.order_id, "E1").ord_status == OrdStatus.NEW
@@ -169,6 +170,26 @@ def test_a_correction_that_can_not_be_leaves_the_trade(a_funded_account: Desk) -
         event = desk.correct(placed.order_id, "E1", qty, px)
         assert event.reject_code == code
         assert [getattr(event, name) for name in FIELDS] == [getattr(before, name) for name in FIELDS]
+
+
+def test_a_bust_takes_back_what_has_not_settled_and_after_that_what_has(a_funded_account: Desk) -> None:
+    """The sale settles in some days: until then its proceeds are receivable, and a bust leaves nothing of them."""
+    desk = a_funded_account
+    desk.fill(desk.buy(10).order_id, 10)
+    for number, days_ended in enumerate((0, 1, 5)):
+        sale = desk.sell(5)
+        row = desk.state.accounts[0]
+        buckets = ("receive_1_e6", "receive_2_e6", "receive_3_e6", "pay_1_e6", "pay_2_e6", "pay_3_e6")
+        before = int(row["cash_e6"])
+        desk.fill(sale.order_id, 5, exec_id="S")
+        for day in range(days_ended):
+            assert (
+                desk.do(commands.settle_day(request_id=1, date=20261201 + 10 * number + day)).reject_code == 0
+            )
+        desk.bust(sale.order_id, "S", OrdStatus.CANCELED)
+        assert row["cash_e6"] == before
+        assert sum(int(row[name]) for name in buckets[:3]) == 0
+        assert min(int(row[name]) for name in buckets) >= 0
 
 
 def test_a_bust_whose_sums_do_not_fit_is_rejected_and_not_wrapped(a_funded_account: Desk) -> None:

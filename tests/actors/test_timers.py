@@ -162,7 +162,10 @@ class Clockwork:
         self.desk = desk
         self.now_ns = int(desk.shard.state.registers[R_TIME])
         self.timers = Timers(
-            desk.shard.state, desk.shard.lanes[Lane.ADMIN], day_end=day_end, clock=lambda: self.now_ns
+            desk.shard.state,
+            desk.shard.lanes[Lane.ADMIN].try_push,
+            day_end=day_end,
+            clock=lambda: self.now_ns,
         )
 
     def later(self, seconds: float) -> int:
@@ -243,7 +246,7 @@ def test_the_thread_pushes_by_itself_and_stops(a_shard: ShardDesk) -> None:
     a_shard.push(Lane.ORDERS_GATEWAY, order("waits"))
     a_shard.turn_until_quiet()
     a_shard.events()
-    timers = Timers(a_shard.shard.state, a_shard.shard.lanes[Lane.ADMIN], stale_after_s=0)
+    timers = Timers(a_shard.shard.state, a_shard.shard.lanes[Lane.ADMIN].try_push, stale_after_s=0)
     timers.start()
     try:
         while a_shard.turn() == 0:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from core import commands
+from core import commands, ids
 from core.records import COMMAND_BYTES, ExecType, OrdStatus
 from fix.codec import encode, parse
 from fix.dictionary import load
@@ -74,7 +74,7 @@ def test_the_answer_to_a_cancel_names_the_order_by_its_original_id(street: Stree
     )
 
 
-@pytest.mark.parametrize("exec_type", ["A", "6"])
+@pytest.mark.parametrize("exec_type", ["A", "6", "E"])
 def test_a_report_that_says_nothing_new_is_passed_over(street: Street, exec_type: str) -> None:
     assert street.hear("8", FILL.replace("150=F", f"150={exec_type}")) == []
     assert street.reported() is None
@@ -139,7 +139,8 @@ def test_a_report_of_fix_4_2_that_does_not_say_what_it_does_is_refused(
         (("31=149.95", "31=NaN"), "tag 31: LastPx 'NaN' is not finite"),
         (("32=4", "32=0.000000001"), "tag 32: LastQty 0.000000001 has more than 8 decimal places"),
         (("11=TW000-42", "11=somebody"), "tag 11: ClOrdID 'somebody' is not one of ours"),
-        (("150=F", "150=5"), "tag 150: ExecType '5' is not handled"),
+        (("150=F", "150=7"), "tag 150: ExecType '7' is not handled"),
+        (("150=F", "150=H"), "tag 19 is missing"),
         (("39=1", "39=z"), "tag 39: OrdStatus 'z' is not known"),
         (("60=20261124-12:00:00.000123", "60=noon"), "tag 60: 'noon'"),
     ],
@@ -169,6 +170,72 @@ def test_an_order_that_the_venue_can_not_read_is_rejected(street: Street, msg_ty
     report = street.reported()
     assert report is not None
     assert (report["order_id"], report["exec_type"], report["text"]) == (42, ExecType.REJECTED, "no")
+
+
+def test_a_fill_is_named_by_its_exec_id(street: Street) -> None:
+    street.hear("8", FILL)
+    report = street.reported()
+    assert report is not None
+    assert (report["exec_hash"], report["exec_ref_hash"]) == (ids.exec_hash("X9"), 0)
+
+
+@pytest.mark.parametrize(
+    ("change", "exec_type"),
+    [("150=H|19=X3", "H"), ("150=G|19=X3", "G")],
+)
+def test_a_bust_and_a_correction_name_the_execution_that_they_undo(
+    street: Street, change: str, exec_type: str
+) -> None:
+    assert street.hear("8", FILL.replace("150=F", change)) == []
+    report = street.reported()
+    assert report is not None
+    assert report["exec_type"] == ord(exec_type)
+    assert (report["exec_hash"], report["exec_ref_hash"]) == (ids.exec_hash("X9"), ids.exec_hash("X3"))
+    assert (report["text"], report["ord_status"]) == ("X3", OrdStatus.PARTIALLY_FILLED)
+
+
+def test_whatever_link_of_the_chain_a_report_names_it_names_the_order(street: Street) -> None:
+    street.hear("8", "37=V7|11=TW000-42R2|41=TW000-42R1|17=X9|150=5|39=0|151=4|14=0|6=0", seq=5)
+    street.hear("8", FILL.replace("TW000-42", "TW000-42R2"), seq=6)
+    replaced, filled = street.reported(), street.reported()
+    assert replaced is not None
+    assert filled is not None
+    assert (replaced["order_id"], replaced["exec_type"], replaced["replacement"]) == (
+        42, ExecType.REPLACED, 2,
+    )  # fmt: skip
+    assert (filled["order_id"], filled["replacement"]) == (42, 2)
+
+
+@pytest.mark.parametrize(
+    ("names", "exec_type", "replacement"),
+    [
+        ("11=TW000-42R2|41=TW000-42|434=2", ExecType.REPLACE_REJECT, 2),
+        ("11=TW000-42R2|41=TW000-42", ExecType.REPLACE_REJECT, 2),
+        ("11=TW000-C7|41=TW000-42R1|434=1", ExecType.CANCEL_REJECT, 0),
+        ("11=TW000-C7|41=TW000-42R1", ExecType.CANCEL_REJECT, 0),
+    ],
+)
+def test_a_refused_replace_is_no_refused_cancel(
+    street: Street, names: str, exec_type: ExecType, replacement: int
+) -> None:
+    street.hear("9", f"37=V7|{names}|39=0|102=0|58=no")
+    report = street.reported()
+    assert report is not None
+    found = (report["order_id"], report["exec_type"], report["replacement"], report["text"])
+    assert found == (42, exec_type, replacement, "no")
+
+
+def test_a_replace_that_the_venue_can_not_read_is_refused(street: Street) -> None:
+    fields = [(Tag.ClOrdID, "TW000-42R3"), (Tag.OrigClOrdID, "TW000-42")]
+    street.session.send([(MsgType.OrderCancelReplaceRequest, fields)])
+    assert street.hear("3", f"45={street.session.next_out - 1}|58=no") == []
+    report = street.reported()
+    assert report is not None
+    assert (report["order_id"], report["exec_type"], report["replacement"]) == (
+        42,
+        ExecType.REPLACE_REJECT,
+        3,
+    )
 
 
 def test_venue_seq_goes_up_over_a_reset_of_the_numbers(street: Street) -> None:
