@@ -18,6 +18,8 @@ from services.schemas import (
 )
 from services.upsert import Row
 
+_TRADES = frozenset(("trade", "trade_cancel", "trade_correct"))
+
 
 class Batch:
     """The rows that a run of updates leaves, each under its key: a later update about the same thing replaces
@@ -107,35 +109,29 @@ class Batch:
             "updated_ns": update.time_ns,
         }
         self._add_cash(update)
-        if update.exec_type == "trade":
-            self.positions[update.account_id, update.instrument_id] = {
-                "shard": update.shard,
-                "account_id": update.account_id,
-                "instrument_id": update.instrument_id,
-                "account": update.account,
-                "symbol": update.symbol,
-                "qty": update.position_qty,
-                "cost": update.position_cost,
-                "realized": update.realized,
-                "seq": update.seq,
-                "updated_ns": update.time_ns,
-            }
-            self.executions[update.seq] = {
-                "shard": update.shard,
-                "seq": update.seq,
-                "execution_id": update.execution_id,
-                "order_number": update.order_number,
-                "account_id": update.account_id,
-                "account": update.account,
-                "instrument_id": update.instrument_id,
-                "symbol": update.symbol,
-                "side": update.side,
-                "last_qty": update.last_qty,
-                "last_px": update.last_px,
-                "cum_qty": update.cum_qty,
-                "leaves_qty": update.leaves_qty,
-                "time_ns": update.time_ns,
-            }
+        if update.exec_type in _TRADES:
+            self._add_trade(update)
+
+    def _add_trade(self, update: OrderUpdate) -> None:
+        """The executions are the trades that stand: one that was undone stays with quantity 0, and a corrected one is
+        an execution of its own."""
+        if update.execution_ref_id is not None:
+            undone = _execution(update, update.execution_ref_seq, update.execution_ref_id)
+            self.executions[update.execution_ref_seq] = {**undone, "last_qty": "0"}
+        if update.exec_type != "trade_cancel":
+            self.executions[update.seq] = _execution(update, update.seq, update.execution_id)
+        self.positions[update.account_id, update.instrument_id] = {
+            "shard": update.shard,
+            "account_id": update.account_id,
+            "instrument_id": update.instrument_id,
+            "account": update.account,
+            "symbol": update.symbol,
+            "qty": update.position_qty,
+            "cost": update.position_cost,
+            "realized": update.realized,
+            "seq": update.seq,
+            "updated_ns": update.time_ns,
+        }
 
     def _add_account(self, update: AccountUpdate | BreakUpdate) -> None:
         """A break tells the state only: the household stays as it is (null: services/portfolio.py)."""
@@ -163,3 +159,22 @@ class Batch:
             "seq": update.seq,
             "updated_ns": update.time_ns,
         }
+
+
+def _execution(update: OrderUpdate, seq: int, execution_id: str) -> Row:
+    return {
+        "shard": update.shard,
+        "seq": seq,
+        "execution_id": execution_id,
+        "order_number": update.order_number,
+        "account_id": update.account_id,
+        "account": update.account,
+        "instrument_id": update.instrument_id,
+        "symbol": update.symbol,
+        "side": update.side,
+        "last_qty": update.last_qty,
+        "last_px": update.last_px,
+        "cum_qty": update.cum_qty,
+        "leaves_qty": update.leaves_qty,
+        "time_ns": update.time_ns,
+    }

@@ -115,8 +115,9 @@ class Link(msgspec.Struct, frozen=True):
 class OrderUpdate(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag=f"{ROOT}.order"):
     """One thing that happened to an order, with the order, the account's cash and its position after it.
 
-    A refused cancel is one too (`exec_type` cancel_reject), and so is a venue's report that the order's state
-    does not allow (report_refused): the reject is then the cancel's or the report's, not the order's.
+    A refused cancel or replace is one too (`exec_type` cancel_reject, replace_reject), and so is a venue's report
+    that the order's state does not allow (report_refused): the reject is then the request's or the report's, not the
+    order's.
     """
 
     shard: Shard
@@ -143,19 +144,21 @@ class OrderUpdate(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", t
     ]
     side: Annotated[str | None, Meta(description="buy, sell; null if no such order exists.")]
     ord_type: Annotated[str | None, Meta(description="market, limit.")]
-    tif: Annotated[str | None, Meta(description="day, ioc.")]
+    tif: Annotated[str | None, Meta(description="day, gtc, ioc, gtd.")]
     ord_status: Annotated[
         str | None,
         Meta(
             description="FIX OrdStatus (39): pending_new, new, partially_filled, filled, pending_cancel, "
-            "canceled, rejected, expired."
+            "pending_replace, canceled, rejected, expired."
         ),
     ]
     exec_type: Annotated[
         str,
         Meta(
-            description="FIX ExecType (150): pending_new, new, trade, pending_cancel, canceled, rejected, "
-            "expired; cancel_reject for 35=9; report_refused for a report that changed nothing."
+            description="FIX ExecType (150): pending_new, new, trade, pending_cancel, pending_replace, replaced, "
+            "canceled, rejected, expired, trade_cancel (a fill is taken back), trade_correct; order_status: the venue "
+            "is asked for an answer, or has said that all is as known; cancel_reject, replace_reject for 35=9; "
+            "report_refused for a report that changed nothing."
         ),
     ]
     qty: Annotated[str, Meta(description="Ordered quantity. Decimal, 8 places.")]
@@ -168,9 +171,13 @@ class OrderUpdate(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", t
         ),
     ]
     last_qty: Annotated[
-        str | None, Meta(description="Quantity of this fill; null unless `exec_type` is trade.")
+        str | None,
+        Meta(
+            description="Quantity of this fill, or of the one taken back; null unless `exec_type` is trade, "
+            "trade_cancel or trade_correct."
+        ),
     ]
-    last_px: Annotated[str | None, Meta(description="Price of this fill; null unless `exec_type` is trade.")]
+    last_px: Annotated[str | None, Meta(description="Its price; null where last_qty is.")]
     cum_qty: Annotated[str, Meta(description="Filled so far.")]
     leaves_qty: Annotated[str, Meta(description="Still open; 0 once the order is done.")]
     avg_px: Annotated[
@@ -188,6 +195,22 @@ class OrderUpdate(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", t
     ]
     position_cost: Annotated[str, Meta(description="What the holding cost. Decimal, 6 places.")]
     realized: Annotated[str, Meta(description="Profit realized in the instrument so far. Decimal, 6 places.")]
+    replacement: Annotated[
+        int, Meta(description="Number of the replace that the venue accepted last; 0 for none.")
+    ] = 0
+    asked_qty: Annotated[
+        str | None, Meta(description="The quantity that a pending_replace asks for; else null.")
+    ] = None
+    asked_price: Annotated[
+        str | None, Meta(description="The limit for the venue that it asks for; else null.")
+    ] = None
+    execution_ref_id: Annotated[
+        str | None,
+        Meta(
+            description="`execution_id` of the fill that a trade_cancel or trade_correct undoes; else null."
+        ),
+    ] = None
+    execution_ref_seq: Annotated[int, Meta(description="`seq` of that fill; else 0.")] = 0
 
 
 class CashUpdate(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag=f"{ROOT}.cash"):

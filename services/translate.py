@@ -44,7 +44,13 @@ EVENT_KINDS: Final = frozenset(map(int, EventKind))
 _AVERAGE_FACTOR: Final = 10**10
 
 _WORKING: Final = frozenset(
-    {OrdStatus.PENDING_NEW, OrdStatus.NEW, OrdStatus.PARTIALLY_FILLED, OrdStatus.PENDING_CANCEL}
+    {
+        OrdStatus.PENDING_NEW,
+        OrdStatus.NEW,
+        OrdStatus.PARTIALLY_FILLED,
+        OrdStatus.PENDING_CANCEL,
+        OrdStatus.PENDING_REPLACE,
+    }
 )
 # The answer to a command about an order that there is not (again): nothing may be stored under its number.
 _NO_ORDER: Final = frozenset({Reject.ORDER_UNKNOWN, Reject.DUPLICATE_CLIENT_ORDER_ID})
@@ -59,8 +65,9 @@ _ORD_TYPES: Final = _words(OrdType)
 _TIFS: Final = _words(TimeInForce)
 _STATUSES: Final = _words(OrdStatus)
 _EXEC_TYPES: Final = _words(ExecType)
-_TRADE: Final = _EXEC_TYPES[ExecType.TRADE]
-_MAY_CARRY_A_REJECT: Final = frozenset({ExecType.REJECTED, ExecType.CANCEL_REJECT})
+_UNDOES: Final = frozenset(_EXEC_TYPES[kind] for kind in (ExecType.TRADE_CANCEL, ExecType.TRADE_CORRECT))
+_TRADES: Final = _UNDOES | {_EXEC_TYPES[ExecType.TRADE]}
+_MAY_CARRY_A_REJECT: Final = frozenset({ExecType.REJECTED, ExecType.CANCEL_REJECT, ExecType.REPLACE_REJECT})
 REPORT_REFUSED: Final = "report_refused"
 _ACCOUNT_STATES: Final = _words(AccountState)
 _BREAKS: Final = _words(BreakKind)
@@ -224,7 +231,8 @@ def _order(event: Event, shard: int, prior_seq: int, account: str, symbol: str) 
     exists = event.reject_code not in _NO_ORDER
     average = average_px_e8(event.cum_notional_e6, event.cum_qty_e8)
     exec_type = _exec_type(event)
-    trade = exec_type == _TRADE
+    trade, undoes, asks = exec_type in _TRADES, exec_type in _UNDOES, event.asked_replacement != 0
+    names_one = undoes and 0 < event.ref_seq < ids.NUMBERS
     leaves = max(event.qty_e8 - event.cum_qty_e8, 0) if event.ord_status in _WORKING else 0
     return OrderUpdate(
         shard=shard,
@@ -261,6 +269,11 @@ def _order(event: Event, shard: int, prior_seq: int, account: str, symbol: str) 
         position_qty=units.qty_text(event.position_qty_e8),
         position_cost=units.cash_text(event.position_cost_e6),
         realized=units.cash_text(event.realized_e6),
+        replacement=event.replacement,
+        asked_qty=units.qty_text(event.asked_qty_e8) if asks else None,
+        asked_price=units.price_text(event.asked_price_e8) if asks else None,
+        execution_ref_id=str(ids.execution_uuid(shard, event.ref_seq)) if names_one else None,
+        execution_ref_seq=event.ref_seq if names_one else 0,
     )
 
 

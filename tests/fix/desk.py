@@ -47,6 +47,7 @@ class Venue:
         self.orders: dict[str, Message] = {}
         self.heard: list[str] = []
         self.acceptor: Acceptor | None = None
+        self.refuses_replaces = False
         self._executions = 0
         self._filled: dict[str, int] = {}
 
@@ -60,6 +61,13 @@ class Venue:
         if message.type == MsgType.NewOrderSingle:
             self.orders[name] = message
             return [self._report(name, "0", "0")]
+        if message.type == MsgType.OrderCancelReplaceRequest:
+            orig = message.require(Tag.OrigClOrdID)
+            self.orders[name] = message
+            self._filled[name] = self._filled.get(orig, 0)
+            if self.refuses_replaces:
+                return [_replace_refused(name, orig)]
+            return [self._report(name, "5", "0", [(Tag.ClOrdID, name), (Tag.OrigClOrdID, orig)])]
         if message.type == MsgType.OrderCancelRequest:
             orig = message.require(Tag.OrigClOrdID)
             return [self._report(orig, "4", "4", [(Tag.ClOrdID, name), (Tag.OrigClOrdID, orig)])]
@@ -67,6 +75,19 @@ class Venue:
 
     def has(self, orders: int) -> bool:
         return len(self.orders) >= orders
+
+    def bust(self, name: str, exec_ref_id: str, qty: int, price: str) -> None:
+        """Takes back a fill of this order."""
+        self._filled[name] -= qty
+        taken = [(Tag.ExecRefID, exec_ref_id), (Tag.LastQty, str(qty)), (Tag.LastPx, price)]
+        assert self.acceptor is not None
+        session = self.acceptor.session("TRADEWIND")
+        assert session is not None
+        session.send([self._report(name, "H", "0", taken)])
+
+    @property
+    def last_exec_id(self) -> str:
+        return f"X{self._executions}"
 
     def fill(self, name: str, qty: int, price: str) -> None:
         done = self._filled[name] = self._filled.get(name, 0) + qty
@@ -96,6 +117,13 @@ class Venue:
             (Tag.AvgPx, "0"),
             *more,
         ]
+
+
+def _replace_refused(name: str, orig: str) -> Outgoing:
+    return MsgType.OrderCancelReject, [
+        (Tag.OrderID, f"V{orig}"), (Tag.ClOrdID, name), (Tag.OrigClOrdID, orig), (Tag.OrdStatus, "0"),
+        (Tag.CxlRejResponseTo, "2"), (Tag.CxlRejReason, "99"), (Tag.Text, "not today"),
+    ]  # fmt: skip
 
 
 class FixDesk:
@@ -270,6 +298,12 @@ class Client(Desk):
     def cancel(self, name: str, orig: str) -> None:
         self.send(MsgType.OrderCancelRequest, ClOrdID=name, OrigClOrdID=orig, Symbol="AAPL", Side="1", OrderQty="10",
                   TransactTime="20261124-12:00:00.000")  # fmt: skip
+
+    def replace(self, name: str, orig: str, **changed: str) -> None:
+        """The usual order, with what is changed."""
+        usual = {"ClOrdID": name, "OrigClOrdID": orig, "Symbol": "AAPL", "Side": "1", "OrderQty": "10", "OrdType": "2",
+                 "Price": "150.00", "TimeInForce": "0", "TransactTime": "20261124-12:00:00.000"}  # fmt: skip
+        self.send(MsgType.OrderCancelReplaceRequest, **{**usual, **changed})
 
     async def logged_on(self) -> None:
         await until(lambda: self.session.is_logged_on, 60)

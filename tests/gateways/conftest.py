@@ -181,11 +181,20 @@ class Market:
     def accept(self, order_id: str) -> None:
         self._report(order_id, ExecType.NEW, OrdStatus.NEW)
 
-    def fill(self, order_id: str, qty: str, price: str) -> None:
+    def fill(self, order_id: str, qty: str, price: str, exec_id: str = "") -> None:
         self._report(
             order_id, ExecType.TRADE, OrdStatus.FILLED,
-            last_qty_e8=units.qty_e8(qty), last_px_e8=units.price_e8(price),
+            last_qty_e8=units.qty_e8(qty), last_px_e8=units.price_e8(price), exec_id=exec_id,
         )  # fmt: skip
+
+    def replaced(self, order_id: str, number: int = 1) -> None:
+        self._report(order_id, ExecType.REPLACED, OrdStatus.NEW, replacement=number)
+
+    def refuse_replace(self, order_id: str, number: int = 1) -> None:
+        self._report(order_id, ExecType.REPLACE_REJECT, OrdStatus.NEW, replacement=number)
+
+    def bust(self, order_id: str, exec_id: str) -> None:
+        self._report(order_id, ExecType.TRADE_CANCEL, OrdStatus.NEW, exec_ref_id=exec_id)
 
     def confirm_cancel(self, order_id: str) -> None:
         self._report(order_id, ExecType.CANCELED, OrdStatus.CANCELED)

@@ -10,10 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core import ids
 from core.events import Event
 from core.records import BreakKind, EventKind, ExecType, OrdStatus, Side
 from core.rejects import Reject
 from services import schemas
+from services.projection import Batch
 from services.schemas import OrderUpdate
 from services.translate import average_px_e8, to_update
 
@@ -149,3 +151,40 @@ def test_a_break_of_an_order_that_never_was_can_be_said() -> None:
     assert isinstance(update, schemas.BreakUpdate)
     assert (update.order_id, update.state, update.account) == (None, None, "")
     assert schemas.subject_of(update) == "tradewind.v1.break.0._.0"
+
+
+def test_a_bust_names_the_fill_that_it_takes_back() -> None:
+    event = _event(
+        EventKind.ORDER, exec_type=ExecType.TRADE_CANCEL, ref_seq=7, last_qty_e8=10**8, last_px_e8=10**9
+    )
+    update = to_update(event, shard=0, prior_seq=0, account="", symbol="")
+    assert isinstance(update, OrderUpdate)
+    found = (update.exec_type, update.last_qty, update.last_px, update.execution_ref_seq)
+    assert found == ("trade_cancel", "1", "10", 7)
+    assert update.execution_ref_id == str(ids.execution_uuid(0, 7))
+
+
+def test_a_pending_replace_says_what_is_asked_for() -> None:
+    event = _event(
+        EventKind.ORDER, exec_type=ExecType.PENDING_REPLACE, asked_replacement=1, asked_qty_e8=10**8,
+        asked_price_e8=10**9,
+    )  # fmt: skip
+    update = to_update(event, shard=0, prior_seq=0, account="", symbol="")
+    assert isinstance(update, OrderUpdate)
+    assert (update.asked_qty, update.asked_price, update.replacement) == ("1", "10", 0)
+
+
+def test_the_executions_are_the_trades_that_stand() -> None:
+    """One is taken back, one corrected."""
+    batch = Batch()
+    told = (
+        (ExecType.TRADE, 1, 0, 5), (ExecType.TRADE, 2, 0, 5), (ExecType.TRADE_CANCEL, 3, 1, 5),
+        (ExecType.TRADE_CORRECT, 4, 2, 4),
+    )  # fmt: skip
+    for kind, seq, ref_seq, qty in told:
+        event = _event(
+            EventKind.ORDER, seq=seq, exec_type=kind, ref_seq=ref_seq, last_qty_e8=qty * 10**8, order_id=9
+        )
+        batch.add(to_update(event, shard=0, prior_seq=0, account="TW1", symbol="AAPL"))
+    assert {seq: row["last_qty"] for seq, row in batch.executions.items()} == {1: "0", 2: "0", 4: "4"}
+    assert batch.executions[1]["execution_id"] == str(ids.execution_uuid(0, 1))
