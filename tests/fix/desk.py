@@ -79,7 +79,11 @@ class Venue:
     def bust(self, name: str, exec_ref_id: str, qty: int, price: str) -> None:
         """Takes back a fill of this order."""
         self._filled[name] -= qty
-        taken = [(Tag.ExecRefID, exec_ref_id), (Tag.LastQty, str(qty)), (Tag.LastPx, price)]
+        taken: list[tuple[int, str]] = [
+            (Tag.ExecRefID, exec_ref_id),
+            (Tag.LastQty, str(qty)),
+            (Tag.LastPx, price),
+        ]
         assert self.acceptor is not None
         session = self.acceptor.session("TRADEWIND")
         assert session is not None
