@@ -50,8 +50,8 @@ _TOO_OLD: Final = ("FIX.4.0", "FIX.4.1")
 
 
 class OrderBodies:
-    """`order_fields` stand in every new order and replace. `time_digits`: of the fraction of a second in TransactTime (60). Raises
-    ProfileError for a version in which the router can't write orders."""
+    """`order_fields` stand in every new order and replace. `time_digits`: of the fraction of a second in TransactTime
+    (60). Raises ProfileError for a version in which the router can't write orders."""
 
     def __init__(
         self, dictionary: Dictionary, order_fields: Sequence[Field] = (), time_digits: int = 3

@@ -163,7 +163,7 @@ def test_bad_orders_leave_the_desk_as_it_was(stack: Stack) -> None:
     good = {"symbol": SYMBOL, "qty": "1", "side": "buy", "type": "market", "time_in_force": "day"}
     for changed in (
         {"qty": "-1"}, {"qty": 0}, {"qty": "NaN"}, {"qty": "1e400"}, {"qty": "99999999999999999999"},
-        {"symbol": "NOPE"}, {"type": "stop"}, {"time_in_force": "gtc"}, {"notional": "5"}, {"side": "short"},
+        {"symbol": "NOPE"}, {"type": "stop"}, {"time_in_force": "opg"}, {"notional": "5"}, {"side": "short"},
         {"client_order_id": "x" * 129},
     ):  # fmt: skip
         answer = httpx.post(stack.rest + "/v2/orders", headers=stack.headers, json={**good, **changed})

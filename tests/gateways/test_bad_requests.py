@@ -56,7 +56,7 @@ def order_with_qty(text: str) -> bytes:
         (json.dumps({**AN_ORDER, "symbol": "\u00c4"}).encode(), 422, "\u00c4"),
         (json.dumps({**AN_ORDER, "symbol": "A" * 200}).encode(), 422, "AAAA"),
         (json.dumps({**AN_ORDER, "type": "stop"}).encode(), 422, "stop"),
-        (json.dumps({**AN_ORDER, "time_in_force": "gtc"}).encode(), 422, "gtc"),
+        (json.dumps({**AN_ORDER, "time_in_force": "opg"}).encode(), 422, "opg"),
         (json.dumps({**AN_ORDER, "notional": 100}).encode(), 422, "notional"),
         (json.dumps({**AN_ORDER, "client_order_id": "x" * 129}).encode(), 422, "129"),
     ],

@@ -139,8 +139,8 @@ def test_json_of_another_shape_is_422(raw: bytes) -> None:
     [
         ({"type": "stop"}, "'stop'", "'market' or 'limit'"),
         ({"type": "trailing_stop"}, "'trailing_stop'", "'market' or 'limit'"),
-        ({"time_in_force": "gtc"}, "'gtc'", "'day' or 'ioc'"),
-        ({"time_in_force": "fok"}, "'fok'", "'day' or 'ioc'"),
+        ({"time_in_force": "opg"}, "'opg'", "'day' or 'gtc' or 'ioc'"),
+        ({"time_in_force": "fok"}, "'fok'", "'day' or 'gtc' or 'ioc'"),
         ({"side": "short"}, "'short'", "'buy' or 'sell'"),
         ({"order_class": "bracket"}, "'bracket'", "'simple'"),
         ({"notional": 1000}, "1000", "qty"),
