@@ -111,9 +111,11 @@ def test_a_bust_and_a_correction_of_fix_4_2_are_no_fills(street: Street, does: s
     assert of_4_2_report is None or of_4_2_report["exec_type"] != ExecType.TRADE
 
 
-def test_an_order_status_of_fix_4_2_is_passed_over(street: Street) -> None:
+def test_an_order_status_of_fix_4_2_is_the_answer_to_a_question(street: Street) -> None:
     assert street.hear("8", FILL.replace("150=F", "20=3|150=1"), version="FIX.4.2") == []
-    assert street.reported() is None
+    report = street.reported()
+    assert report is not None
+    assert (report["exec_type"], report["ord_status"]) == (ExecType.ORDER_STATUS, OrdStatus.PARTIALLY_FILLED)
 
 
 @pytest.mark.parametrize(
