@@ -32,7 +32,15 @@ from core.records import BreakKind, CommandKind, EventKind, ExecType
 from fix.codec import Message, MissingTag
 from fix.durable import Busy, DurableSession, Outgoing
 from fix.reconciler import Break, Execution, Reconciler
-from fix.report_fields import ReportError, amount, order_id_of, plain_text, refusal, transact_time_of
+from fix.report_fields import (
+    ReportError,
+    amount,
+    exec_type_of,
+    order_id_of,
+    plain_text,
+    refusal,
+    transact_time_of,
+)
 from fix.tags import BusinessReason, MsgType, Tag
 from shared_mem.log_reader import Record
 from shared_mem.ring import Ring
@@ -46,10 +54,7 @@ _TRADE: Final = int(ExecType.TRADE)
 _CORRECT: Final = int(ExecType.TRADE_CORRECT)
 _CANCEL: Final = int(ExecType.TRADE_CANCEL)
 _MONEY: Final = frozenset((_TRADE, _CORRECT, _CANCEL))
-# ExecType (150) and ExecTransType (20): before FIX 4.3 a fill is PARTIAL_FILL or FILL, and its kind stands in 20.
 _KINDS: Final = {"F": _TRADE, "G": _CORRECT, "H": _CANCEL}
-_OLD_FILLS: Final = frozenset(("1", "2"))
-_OLD_KINDS: Final = {"0": _TRADE, "1": _CANCEL, "2": _CORRECT}
 
 
 class _State(msgspec.Struct, array_like=True):
@@ -287,7 +292,7 @@ def _command(found: Break) -> bytes:
 def execution_of(message: Message, shard: int) -> Execution | None:
     """What an ExecutionReport of a drop copy tells; None where no money moved, or not this shard's. Raises
     MissingTag, ReportError."""
-    kind = _kind_of(message)
+    kind = _KINDS.get(exec_type_of(message))
     if kind is None:
         return None
     try:
@@ -318,10 +323,3 @@ def _hashed(exec_hash: int) -> str:
     """The name of a correction or bust: of its own ExecID the log keeps the hash, for its text is the ExecID of what
     is undone."""
     return f"#{exec_hash & (1 << 64) - 1:016x}"
-
-
-def _kind_of(message: Message) -> int | None:
-    kind = message.require(Tag.ExecType)
-    if kind in _OLD_FILLS:
-        return _OLD_KINDS.get(message.get(Tag.ExecTransType) or "0")
-    return _KINDS.get(kind)

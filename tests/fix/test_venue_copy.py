@@ -151,13 +151,13 @@ async def test_each_fault_of_the_copy_is_one_break_and_its_account_may_only_redu
         assert by_kind[BreakKind.MISSING_HERE].limit_value == 0
 
 
-def told(**changed: str) -> Message:
+def told(version: str = "FIX.4.4", **changed: str) -> Message:
     """A copy of a fill of order 7, by the names of tags; "" leaves one out."""
     usual = {"MsgType": "8", "MsgSeqNum": "2", "OrderID": "V7", "ClOrdID": "TW000-7", "ExecID": "E1", "ExecType": "F",
              "OrdStatus": "1", "Symbol": "AAPL", "Side": "1", "LastQty": "3", "LastPx": "150.25", "CumQty": "5",
              "LeavesQty": "5", "TransactTime": "20261124-12:00:00.000"}  # fmt: skip
     fields = [(Tag[name], value) for name, value in {**usual, **changed}.items() if value]
-    return parse(encode("FIX.4.4", fields))
+    return parse(encode(version, fields))
 
 
 def test_a_fill_is_read_as_the_venue_tells_it() -> None:
@@ -168,22 +168,22 @@ def test_a_fill_is_read_as_the_venue_tells_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("exec_type", "trans_type", "kind"),
+    ("version", "exec_type", "trans_type", "kind"),
     [
-        ("F", "", "F"),
-        ("G", "", "G"),
-        ("H", "", "H"),
-        ("1", "", "F"),
-        ("2", "0", "F"),
-        ("2", "1", "H"),
-        ("1", "2", "G"),
+        ("FIX.4.4", "F", "", "F"),
+        ("FIX.4.4", "G", "", "G"),
+        ("FIX.4.4", "H", "", "H"),
+        ("FIX.4.2", "1", "0", "F"),
+        ("FIX.4.2", "2", "0", "F"),
+        ("FIX.4.2", "2", "1", "H"),
+        ("FIX.4.2", "1", "2", "G"),
     ],
 )
 def test_fills_corrections_and_busts_of_every_version_are_told_apart(
-    exec_type: str, trans_type: str, kind: str
+    version: str, exec_type: str, trans_type: str, kind: str
 ) -> None:
     """FIX 4.2 says in ExecTransType (20) what later versions say in ExecType."""
-    found = execution_of(told(ExecType=exec_type, ExecTransType=trans_type), shard=0)
+    found = execution_of(told(version, ExecType=exec_type, ExecTransType=trans_type), shard=0)
     assert found is not None
     assert found.exec_type == ord(kind)
 
