@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from datetime import time as Time
 from typing import Any, Final
@@ -94,7 +94,7 @@ def last_day_end_ns(day_end: Time | None, now_ns: int) -> int:
 
 
 class Timers:
-    """A thread in the shard's own process. `push` puts a command into a lane, and says whether there was room."""
+    """`push` puts a command into a lane, and says whether there was room."""
 
     def __init__(
         self,
@@ -112,8 +112,6 @@ class Timers:
         self._clock = clock
         self._found = found_rows()
         self._next = 0
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="timers", daemon=True)
 
     def turn(self) -> int:
         """Looks through one slice: how many commands it pushed."""
@@ -132,9 +130,19 @@ class Timers:
             pushed += 1
         return pushed
 
+
+class Lookout:
+    """A thread in the shard's own process, which gives each of its looks a turn, and then pauses."""
+
+    def __init__(self, looks: Sequence[Callable[[], int]]) -> None:
+        self._looks = looks
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="lookout", daemon=True)
+
     def _run(self) -> None:
         while not self._stopping.wait(PAUSE_S):
-            self.turn()
+            for look in self._looks:
+                look()
 
     def start(self) -> None:
         self._thread.start()

@@ -120,6 +120,8 @@ class Config(msgspec.Struct, frozen=True):
     """What the shard's loop does with nothing to do, by name (`shared_mem/idle.py`)."""
     log_keep_hours: int = 168
     """Segments of the log younger than this stay, whoever has read them (`shared_mem/retention.py`)."""
+    passive_after_hours: int = 720
+    """Accounts that did nothing for so long leave the hot tables (`actors/passive.py`)."""
     fix_tls_cert: Path | None = None
     fix_tls_key: Path | None = None
     fix_tls_ca: Path | None = None
@@ -242,7 +244,7 @@ def _idle(text: str) -> str:
     return text
 
 
-def _keep_hours(text: str) -> int:
+def _hours(text: str) -> int:
     hours = _whole(text)
     if not 1 <= hours <= KEEP_HOURS_MAX:
         raise ValueError(f"give a number of hours from 1 to {KEEP_HOURS_MAX}")
@@ -286,10 +288,17 @@ OPTIONS: Final = (
     Option("idle", _idle, "park", "NAME", "the shard with nothing to do: spin, pause, yield or park"),
     Option(
         "log_keep_hours",
-        _keep_hours,
+        _hours,
         "168",
         "HOURS",
         "age below which the log's files stay, though snapshot and readers are past them",
+    ),
+    Option(
+        "passive_after_hours",
+        _hours,
+        "720",
+        "HOURS",
+        "accounts without open orders that did nothing for so long leave the hot tables until they are needed",
     ),
     Option("shard", _shard, "0", "N", "number of this stack's shard"),
     Option("postgres_url", url("postgresql", "postgres"), None, "URL", "use this PostgreSQL; starts none"),

@@ -16,7 +16,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from actors.due import Timers
+from actors.due import Lookout, Timers
+from actors.idle_accounts import IdleAccounts
 from actors.shard import Lane, Shard
 from actors.snapshot import Snapshot, SnapshotError, read_file
 from actors.tables import R_GROUPS
@@ -161,6 +162,17 @@ def _push_alone(config: Config, shard: Shard, command: bytes) -> bool:
         return shard.lanes[Lane.ADMIN].try_push(command)
 
 
+def _lookout(config: Config, shard: Shard) -> Lookout:
+    """What time alone asks for."""
+
+    def push(command: bytes) -> bool:
+        return _push_alone(config, shard, command)
+
+    timers = Timers(shard.state, push, day_end=config.day_end)
+    idle = IdleAccounts(shard.state, push, idle_after_s=config.passive_after_hours * 3600)
+    return Lookout((timers.turn, idle.turn))
+
+
 def main(config: Config, ready: Callable[[], None]) -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
     shard = Shard(config.log_dir, config.run_dir, config.shard, idle=strategy(config.idle))
@@ -171,10 +183,10 @@ def main(config: Config, ready: Callable[[], None]) -> None:
     )  # fmt: skip
     shard.start()
     _bootstrap(config, shard)
-    timers = Timers(shard.state, lambda command: _push_alone(config, shard, command), day_end=config.day_end)
-    timers.start()
+    lookout = _lookout(config, shard)
+    lookout.start()
     ready()
     signal.sigwait({signal.SIGTERM, signal.SIGINT})
-    timers.stop()
+    lookout.stop()
     shard.stop()
     _log.info("stopped at seq %d", shard.writer.next_seq - 1)

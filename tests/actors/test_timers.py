@@ -7,7 +7,7 @@ from datetime import time as Time
 
 import pytest
 
-from actors.due import RETRY_NS, Timers, last_day_end_ns
+from actors.due import RETRY_NS, Lookout, Timers, last_day_end_ns
 from actors.emit import P_TIME
 from actors.shard import Lane
 from actors.tables import R_TIME
@@ -247,10 +247,11 @@ def test_the_thread_pushes_by_itself_and_stops(a_shard: ShardDesk) -> None:
     a_shard.turn_until_quiet()
     a_shard.events()
     timers = Timers(a_shard.shard.state, a_shard.shard.lanes[Lane.ADMIN].try_push, stale_after_s=0)
-    timers.start()
+    lookout = Lookout((timers.turn,))
+    lookout.start()
     try:
         while a_shard.turn() == 0:
             pass
     finally:
-        timers.stop()
+        lookout.stop()
     assert a_shard.events()[0].exec_type == ExecType.ORDER_STATUS

@@ -95,6 +95,7 @@ def test_speed_max_is_flat_out(tmp_path: Path) -> None:
         ("gate", "off", '"written"'),
         ("idle", "sleep", "park (sleeps until there is work)"),
         ("log_keep_hours", "0", "from 1 to 876000"),
+        ("passive_after_hours", "0", "from 1 to 876000"),
         ("log_keep_hours", "a week", "give a whole number"),
         ("shard", "4096", "0 to 4095"),
         ("data_dir", "", "give the path"),
