@@ -12,6 +12,7 @@ from core.records import OrdStatus
 from core.units import price_e8, qty_e8
 from fix.acceptor import only
 from fix.codec import Framer
+from fix.profiles.files import shipped
 from fix.simulator.exchange import Exchange
 from fix.simulator.ill_wire import IllWire
 from fix.simulator.market import Quotes
@@ -20,6 +21,7 @@ from fix.simulator.temper import Mischief, Temper, WireTemper
 from fix.simulator.venue import Venue
 from fix.simulator.words import ExecType
 from fix.tags import Tag
+from fix.venue import validator_of
 from tests.simulator.desk import NOW_NS, OWNER, SHARES, reports
 from tests.simulator.test_simulator_restart import (
     Desk,
@@ -95,6 +97,10 @@ async def test_a_client_comes_through_a_venue_on_a_bad_day(tmp_path: Path) -> No
     assert again.exchange.next_number == before.next_number
     await again.venue.close()
     what_was_ill(desk, told)
+    validator = validator_of(shipped("simulator"))
+    assert validator is not None
+    for message in desk.messages:
+        validator.check(message)  # a desk would reject it, and lose what it says
 
 
 def what_was_ill(desk: Desk, told: list[Report]) -> None:
