@@ -341,14 +341,16 @@ class Desk:
         assert self.register(R_COMMANDS) - before == count, "commands were dropped"
         return int(spent), int(waited)
 
-    def open_market(self, accounts: int, instruments: int = INSTRUMENTS) -> None:
+    def open_market(
+        self, accounts: int, instruments: int = INSTRUMENTS, *, in_households: bool = True
+    ) -> None:
         """Accounts with cash and limits, instruments with a fresh quote, by commands and ticks."""
         asked = commands.define_instrument(
             request_id=0, symbol="-" * TEXT_LENGTH, tick_e8=10**6, lot_e8=10**8, max_order_qty_e8=LIMIT_QTY_E8,
             collar_bps=500, quote_age_ms_max=10**9,
         )  # fmt: skip
         self.serve(Lane.ADMIN, _named(asked, instruments))
-        households = self._open_groups(accounts)
+        households = self._open_groups(accounts) if in_households else np.zeros(1, np.int64)
         asked = commands.open_account(
             request_id=0, number="-" * TEXT_LENGTH, max_order_qty_e8=LIMIT_QTY_E8,
             max_order_notional_e6=LIMIT_QTY_E8, max_position_qty_e8=10**15,

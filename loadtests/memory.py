@@ -93,7 +93,7 @@ def measured() -> float:
     with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
         desk = Desk(Path(folder), _capacity(ACCOUNTS))
         try:
-            desk.open_market(ACCOUNTS, INSTRUMENTS)
+            desk.open_market(ACCOUNTS, INSTRUMENTS, in_households=False)
             for number in range(POSITIONS):
                 instruments = np.full(ACCOUNTS, number + 1)
                 first = desk.register(R_SEQ) + 1
