@@ -177,10 +177,19 @@ def set_text(out: Out, text: Array, length: int) -> None:
 
 
 @jit
+def _zeros(address: int) -> bool:
+    """Whether four words are zero."""
+    low = load_i64(address) | load_i64(address + 8)
+    return low | load_i64(address + 16) | load_i64(address + 24) == 0
+
+
+@jit
 def emit(out: Out) -> None:
     """Write the event to the log, without the zeros at its end."""
     event, address = out.event[0], out.pen[P_EVENT]
     length = EVENT_BYTES
-    while load_i64(address + length - 8) == 0:  # it ends: the first word has the kind
+    while _zeros(address + length - 32):  # it ends: the first word has the kind
+        length -= 32
+    while load_i64(address + length - 8) == 0:
         length -= 8
     write_record(out, int(event.kind), address, length, out.pen[P_TEXT], int(event.text_length))
