@@ -35,18 +35,22 @@ class Ahead:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="pages", daemon=True)
 
-    def start(self) -> None:
+    def prepare(self, orders: int = 0) -> None:
+        """Touch what a recovery will need, which has at most so many orders to apply. Raises NoRoom."""
         for name in _SCATTERED:
             table: Array = getattr(self._state, name)
             self._touch(table, 0, table.nbytes)
-        self.look()
+        self.look(orders)
+
+    def start(self) -> None:
         self._thread.start()
 
-    def look(self) -> None:
-        """Touch what the tables will need next."""
+    def look(self, orders: int = 0) -> None:
+        """Touch what the tables will need next, so many orders and then some."""
         for name, register in _GROWING:
             table: Array = getattr(self._state, name)
-            used = int(self._state.registers[register]) * (table.nbytes // len(table))
+            rows = int(self._state.registers[register]) + (orders if register == R_ORDERS else 0)
+            used = rows * (table.nbytes // len(table))
             wanted = min(used + AHEAD_BYTES, table.nbytes)
             if wanted > self._touched[name]:
                 self._touch(table, self._touched[name], wanted)

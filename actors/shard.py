@@ -44,6 +44,7 @@ from core.records import (
     FIELDS_BYTES,
     FLAG_LOG_FULL,
     LANE_SHIFT,
+    LOGGED_BYTES,
     TEXT_BYTES_MAX,
     TICK,
     TICK_BYTES,
@@ -109,6 +110,9 @@ TICK_BATCH: Final = 256
 # up. A disk that fills counts for orders alone (log.order_room).
 ROOM_HOLD_SHARE: Final = 8
 ROOM_STOP_SHARE: Final = 32
+
+# An order and its event take at least so much of the log: by it a recovery knows how many it may meet.
+ORDER_BYTES_MIN: Final = 2 * log.RECORD_HEADER_BYTES + int(LOGGED_BYTES[int(CommandKind.NEW_ORDER)])
 
 # Words of the control block.
 C_STOP: Final = 0
@@ -265,13 +269,14 @@ def run(state: State, out: Out, command: Command, wiring: Wiring, idle: Idle) ->
     while take_ticks(state, wiring) > 0:
         continue  # what a predecessor's readers saw: the first order meets the newest quote
     while True:
+        stopping = load_acquire(stop) != 0  # before the lanes are looked at: what was pushed before it is served
         ticks = take_ticks(state, wiring)
         taken = serve_lanes(state, out, command, wiring)
         total += taken
         if taken + ticks > 0:
             quiet = 0
             continue
-        if load_acquire(stop) != 0:
+        if stopping:
             return total
         quiet += 1
         if idle_step(idle, quiet) and park(wiring, idle.park_ms):
@@ -326,6 +331,8 @@ class Shard:
         if snapshot is not None:
             restore(snapshot, self.state)
         replica = Replica(self._capacity, self._segment_bytes, self.state)
+        self._ahead = Ahead(self._segment, self.state)
+        self._ahead.prepare((self.writer.position - replica.position) // ORDER_BYTES_MIN)
         before = int(self.state.registers[R_COMMANDS])
         reader = LogReader(self._log_dir, self.run_dir, Reader.AUDIT, replica.position)
         replica.follow(reader, progress)
@@ -390,7 +397,6 @@ class Shard:
 
     def start(self) -> None:
         """Begin to take commands, in a thread of its own; the flusher in another."""
-        self._ahead = Ahead(self._segment, self.state)
         self._ahead.start()
         self.flusher = Flusher(self.writer)
         self.flusher.start()

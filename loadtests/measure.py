@@ -84,7 +84,7 @@ def show(title: str, rows: list[Row], as_json: bool) -> None:
     """Print rows for people, or as JSON lines."""
     if as_json:
         for found in rows:
-            print(msgspec.json.encode(found).decode())
+            print(msgspec.json.encode(found, enc_hook=float).decode())
         return
     print(f"\n{title}  ({machine()})")
     print(f"{'what':<46}{'unit':>8}{'ours':>14}{'limit':>12}{'peer':>12}{'x limit':>9}{'x peer':>9}  spread")

@@ -8,6 +8,7 @@ The column `limit` is orders_per_s of the same rounds, in the shard's own code. 
 
 from __future__ import annotations
 
+import mmap
 import tempfile
 import time
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Final
 from actors.replay import Replica
 from actors.shard import Lane
 from actors.snapshot import state_hash
+from actors.tables import map_state, state_bytes
 from loadtests.decision import SCRATCH_DIR, SOME
 from loadtests.desk import Desk, capacity_for, draw, orders_feed
 from loadtests.measure import Row, progress, row
@@ -42,7 +44,11 @@ def bench() -> list[Row]:
         try:
             progress(f"a desk of {ACCOUNTS:,} accounts, and its replica")
             desk.open_market(ACCOUNTS)
-            replica = Replica(capacity, log.SEGMENT_BYTES)
+            # Its pages touched before, as a recovery does it (actors/ahead.py).
+            memory = mmap.mmap(
+                -1, state_bytes(capacity), flags=mmap.MAP_SHARED | mmap.MAP_ANONYMOUS | mmap.MAP_POPULATE
+            )
+            replica = Replica(capacity, log.SEGMENT_BYTES, map_state(memory, capacity))
             reader = LogReader(desk.log_dir, desk.run_dir, Reader.AUDIT)
             replica.follow(reader)
             orders = orders_feed(*draw(ACCOUNTS, total, seed=1), seed=2)

@@ -36,10 +36,16 @@ def test_the_rows_that_come_next_are_in_memory_and_the_rest_is_not(run_dir: Path
     assert state_hash(state) == hashed
 
 
+def test_a_recovery_finds_indexes_and_the_rows_of_its_orders_in_memory(run_dir: Path) -> None:
+    segment, state = create_state(run_dir, CAPACITY)
+    Ahead(segment, state).prepare(orders=CAPACITY.orders // 2)
+    rows = (state.orders.nbytes + state.order_texts.nbytes) // 2
+    assert bytes_in_memory(segment.path) >= state.order_index.nbytes + state.client_index.nbytes + rows
+
+
 def test_the_thread_ends_with_its_shard(run_dir: Path) -> None:
     segment, state = create_state(run_dir, CAPACITY)
     pages = Ahead(segment, state)
     pages.start()
-    assert bytes_in_memory(segment.path) >= state.order_index.nbytes + state.client_index.nbytes
     pages.stop()
     assert not pages._thread.is_alive()
