@@ -269,14 +269,14 @@ def run(state: State, out: Out, command: Command, wiring: Wiring, idle: Idle) ->
     while take_ticks(state, wiring) > 0:
         continue  # what a predecessor's readers saw: the first order meets the newest quote
     while True:
-        stopping = load_acquire(stop) != 0  # before the lanes are looked at: what was pushed before it is served
+        stopping = load_acquire(stop)  # before the lanes are looked at: what was pushed before it is served
         ticks = take_ticks(state, wiring)
         taken = serve_lanes(state, out, command, wiring)
         total += taken
         if taken + ticks > 0:
             quiet = 0
             continue
-        if stopping:
+        if stopping != 0:
             return total
         quiet += 1
         if idle_step(idle, quiet) and park(wiring, idle.park_ms):
