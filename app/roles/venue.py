@@ -234,6 +234,7 @@ class RecordedMarket:
         return answers
 
     def _begin(self) -> None:
+        log.info("the recording begins, time_ns=%d", time.time_ns())
         self._event.clear()
         self._unqueued = set(self.books)
         for symbol, book in self.books.items():

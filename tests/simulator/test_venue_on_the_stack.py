@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import time
-from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import httpx
@@ -75,36 +76,30 @@ def reports_of(stack: Stack) -> list[Report]:
     return [report for report in sent if isinstance(report, Report)]
 
 
-def passes(reports: list[Report], kills_ns: list[int]) -> Iterator[list[Report]]:
-    """The reports of each pass of the recording: in the next one its index is smaller again. After a kill it
-    may have come further than before, when the first order is sent."""
-    one: list[Report] = []
-    for report in reports:
-        was_killed = bool(one) and any(one[-1].time_ns < kill <= report.time_ns for kill in kills_ns)
-        if was_killed or (one and report.recording_index < one[-1].recording_index):
-            yield one
-            one = []
-        one.append(report)
-    yield one
+def passes(reports: list[Report], begun_ns: list[int]) -> list[list[Report]]:
+    """The reports of each pass of the recording, by the times at which the venue says that one began."""
+    edges = [*begun_ns, time.time_ns()]
+    found = [[r for r in reports if one <= r.time_ns < after] for one, after in pairwise(edges)]
+    assert sum(map(len, found)) == len(reports)
+    return found
 
 
 def test_fills_on_the_stack_stood_in_the_recording_also_after_kills(
     es_stack: Stack, es_recording: Path
 ) -> None:
     trader = Trader(es_stack)
-    kills_ns: list[int] = []
     for name in ("venue", "marketdata", "venue", "fix"):
         trader.round_trip(3)
         trader.send(side="buy", type="limit", qty="2", limit_price="4795.25")
-        kills_ns.append(time.time_ns())
         es_stack.wait_for_restart(name, es_stack.kill(name))
         trader.round_trip(25)
         trader.cancel(trader.order_ids[-3])
     es_stack.stop()
     reports = reports_of(es_stack)
     Auditor().read(reports)
-    judged = [Witness(es_recording).judge(one) for one in passes(reports, kills_ns)]
+    log = (es_stack.data_dir / "logs" / "venue.log").read_text()
+    begun_ns = [int(time_ns) for time_ns in re.findall(r"the recording begins, time_ns=(\d+)", log)]
+    judged = [Witness(es_recording).judge(one) for one in passes(reports, begun_ns)]
     assert len(judged) >= 3  # each new venue had the recording from its beginning
     assert sum(swept for swept, _ in judged) >= 16
-    log = (es_stack.data_dir / "logs" / "venue.log").read_text()
     assert "Traceback" not in log, json.dumps(log[-2000:])
