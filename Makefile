@@ -18,11 +18,11 @@ NODE_IS_NEW := node -e 'const [a, b] = process.versions.node.split(".").map(Numb
 	process.exit(a > 22 || (a == 22 && b >= 12) || (a == 20 && b >= 19) ? 0 : 1)'
 ROOMS := core shared_mem actors marketdata fix gateways services app
 
-.PHONY: help setup up down test bench lint load soak stress web browser clean lock
+.PHONY: help setup up down test test-faults bench lint load soak stress web browser clean lock
 
 help: ## this list
 	@echo "Tradewind: make TARGET [ARGS=\"…\"]"
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  \1	\2/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1	\2/' | expand -t 12
 
 setup: .venv/.installed ## everything that Python needs, in .venv
 	@$(PYTHON) -m compileall -q $(ROOMS)
@@ -35,6 +35,9 @@ down: setup ## stop a desk that was started with --detach
 
 test: setup web browser ## all tests, with real servers and a real browser
 	@$(BIN)/pytest $(ARGS)
+
+test-faults: setup web ## kills, torn files, failing disks, cut networks: everything that tests/faults/ has, with its time
+	@$(BIN)/pytest tests/faults -m "faults or not faults" --durations=0 $(ARGS)
 
 lint: setup web ## ruff, strict types in Python and on the page
 	@$(BIN)/ruff check .
