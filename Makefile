@@ -22,7 +22,7 @@ ROOMS := core shared_mem actors marketdata fix gateways services app
 
 help: ## this list
 	@echo "Tradewind: make TARGET [ARGS=\"…\"]"
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1	\2/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1	\2/' | expand -t 14
 
 setup: .venv/.installed ## everything that Python needs, in .venv
 	@$(PYTHON) -m compileall -q $(ROOMS)
