@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from app import admin_command, config, fix_command, logs, stack
+from app import admin_command, config, fix_command, logs, options, stack
 from app.config import Config, ConfigError
 from app.embedded.server import ServerError
 from app.faults import StackError
@@ -233,7 +233,7 @@ def _parser() -> argparse.ArgumentParser:
         subparser = subparsers.add_parser(command.name, help=command.help, description=command.help)
         command.add_words(subparser)
         settings = subparser.add_argument_group("settings")
-        for option in config.OPTIONS:
+        for option in options.OPTIONS:
             shown = "" if option.default is None else f" (default: {option.default})"
             settings.add_argument(
                 option.flag, dest=f"option_{option.name}", metavar=option.metavar, help=option.help + shown
@@ -244,7 +244,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _epilog() -> str:
     lines = ["settings, for every command; first the command line counts, then the variable, then the file:"]
-    for option in config.OPTIONS:
+    for option in options.OPTIONS:
         shown = "" if option.default is None else f" (default: {option.default})"
         lines.append(f"  {option.flag} {option.metavar}, {option.variable}")
         lines.append(f"        {option.help}{shown}")
@@ -258,7 +258,7 @@ def _epilog() -> str:
 
 
 def _config(words: argparse.Namespace) -> Config:
-    given = {option.name: getattr(words, f"option_{option.name}") for option in config.OPTIONS}
+    given = {option.name: getattr(words, f"option_{option.name}") for option in options.OPTIONS}
     return config.load(given)
 
 

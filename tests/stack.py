@@ -17,11 +17,12 @@ from itertools import count
 from pathlib import Path
 from typing import Any, Final
 
-from app.config import PORT_OFFSET_MAX, run_dir_of
+from app.config import run_dir_of
 from app.embedded.nats import Nats
 from app.embedded.postgres import Postgres
 from app.embedded.server import EmbeddedServer, running
 from app.embedded.valkey import Valkey
+from app.options import PORT_OFFSET_MAX
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 # The first start on a machine compiles everything: minutes on two cores, and more where tests share them.

@@ -14,7 +14,8 @@ from typing import Final
 
 from actors.shard import BELL_FILE, LANE_FILES, Lane
 from actors.view import StateView
-from app.config import VENUE_HOST, Address, Config
+from app.config import VENUE_HOST, Config
+from app.options import Address
 from fix.initiator import Initiator
 from fix.log_follower import LogFollower
 from fix.profiles.profile import Host

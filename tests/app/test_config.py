@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from app import config
+from app import config, options
 from app.config import Config, ConfigError
 from app.embedded.secret import ensure_secret
 from shared_mem import idle
@@ -164,7 +164,7 @@ def test_help_tells_every_setting_and_variable(capsys: pytest.CaptureFixture[str
     with pytest.raises(SystemExit):
         cli.main(["--help"])
     shown = capsys.readouterr().out
-    for option in config.OPTIONS:
+    for option in options.OPTIONS:
         assert option.flag in shown
         assert option.variable in shown
     for variable in config.OTHER_VARIABLES:
@@ -175,4 +175,4 @@ def test_help_tells_every_setting_and_variable(capsys: pytest.CaptureFixture[str
 
 def test_the_idle_strategies_are_those_of_the_shard() -> None:
     """The configuration knows them without loading what trades."""
-    assert tuple(idle.STRATEGIES) == config.IDLE_STRATEGIES
+    assert tuple(idle.STRATEGIES) == options.IDLE_STRATEGIES

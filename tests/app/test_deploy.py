@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from app import config, stack
+from app import options, stack
 from app.cli import _parser
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -32,7 +32,7 @@ def test_it_starts_a_command_that_exists(unit: configparser.ConfigParser) -> Non
 
 def test_it_sets_variables_that_the_configuration_knows(unit: configparser.ConfigParser) -> None:
     name, _, value = unit["Service"]["Environment"].partition("=")
-    assert name in {option.variable for option in config.OPTIONS}
+    assert name in {option.variable for option in options.OPTIONS}
     assert value == "/var/lib/" + unit["Service"]["StateDirectory"]
 
 

@@ -19,7 +19,8 @@ from typing import Any, Self
 
 import msgspec
 
-from app.config import Address, Config, Ports, run_dir_of
+from app.config import Config, Ports, run_dir_of
+from app.options import Address
 from core import events
 from core.events import Event
 from core.records import EventKind
