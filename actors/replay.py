@@ -145,7 +145,7 @@ def _scout(state: State, scout: Array, data: int, length: int, position: int, se
             return  # not whole, or no record: whoever's turn it is will say so
         scout[S_AT] = following
         if kind == _NEW_ORDER and text_length >= 0:
-            fetch_far(state, payload, payload + _ORDER_BYTES, text_length)
+            fetch_far(state, payload, payload + _ORDER_BYTES, text_length, scout[S_SEEN] - scout[S_DONE])
             scout[S_PLACES + (scout[S_SEEN] & (PLACES - 1))] = payload
             scout[S_SEEN] += 1
     near = scout[S_DONE] + NEAR

@@ -64,15 +64,6 @@ def front(base: int) -> int:
 
 
 @jit
-def peek(base: int, distance: int) -> int:
-    """Address of the record `distance` places behind the oldest, or 0 when there is none. To look, not to take."""
-    ahead = load_i64(base + HEAD) + distance
-    if load_acquire(base + TAIL) <= ahead:
-        return 0
-    return base + SLOTS + (ahead & load_i64(base + MASK)) * load_i64(base + SLOT_BYTES)
-
-
-@jit
 def release_front(base: int) -> None:
     store_release(base + HEAD, load_i64(base + HEAD) + 1)
 
