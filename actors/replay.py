@@ -34,7 +34,7 @@ from core.records import FIELDS_BYTES, LOGGED_BYTES, TEXT_BYTES_MAX, CommandKind
 from shared_mem import log
 from shared_mem.atomics import copy_bytes, load_i64, load_u16, load_u32
 from shared_mem.jit import jit
-from shared_mem.log import LogError
+from shared_mem.log import LogCorrupt
 from shared_mem.log_reader import LogReader
 
 # Kinds of records below this are commands (core/records.py).
@@ -57,7 +57,7 @@ DIVERGED: Final = 1
 DAMAGED: Final = 2
 
 
-class ReplayDiverged(LogError):
+class ReplayDiverged(LogCorrupt):
     """The same command gave other events than the log has."""
 
 
@@ -231,7 +231,7 @@ class Replica:
     def advance(self, raw: bytes, position: int, is_end: bool) -> int:
         """Apply the whole commands in `raw`, which begins at `position`. Returns the bytes used.
 
-        Raises ReplayDiverged, or LogError for a record whose checksum is wrong."""
+        Raises ReplayDiverged, or LogCorrupt for a record whose checksum is wrong."""
         data = np.frombuffer(raw, np.uint8)
         slot = self._command.raw.ctypes.data
         used, outcome = replay(
@@ -247,12 +247,20 @@ class Replica:
         )
         if outcome == DIVERGED:
             raise ReplayDiverged(
-                f"the command at log position {position + used} gives other events than the log has: "
-                "the log was written by another version of this program, or is not whole"
+                f"the command in {self._place(position + used)} gives other events than the log has: the log was "
+                "written by another version of this program, or is not whole. Start the version that wrote it, or "
+                "restore the log from a copy or a standby",
+                position + used,
             )
         if outcome == DAMAGED:
-            raise LogError(f"the record at log position {position + used} is damaged")
+            raise LogCorrupt(
+                f"the record in {self._place(position + used)} is damaged; restore the file from a copy or a standby",
+                position + used,
+            )
         return int(used)
+
+    def _place(self, position: int) -> str:
+        return log.place_of(position, int(self._out.pen[P_SEGMENT]))
 
     def follow(self, reader: LogReader, progress: Callable[[int, int], None] | None = None) -> int:
         """Apply everything that the reader's gate lets through; returns the last seq. progress(position, end)."""

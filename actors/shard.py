@@ -9,8 +9,9 @@ Always holds:
 
 from __future__ import annotations
 
+import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import IntEnum
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -34,10 +35,11 @@ from actors.emit import (
 from actors.face import Account, Face, Group, Instrument
 from actors.instrument import instrument_row, on_tick
 from actors.prefetch import order_ahead
+from actors.recovery import Begun, Offer, begin, is_not_cut_short
 from actors.replay import Replica
 from actors.report import is_new_report
-from actors.snapshot import Snapshot, restore, state_hash
-from actors.tables import R_COMMANDS, R_LANES, R_TIME, Array, Capacity, State, copy_words
+from actors.snapshot import state_hash
+from actors.tables import R_COMMANDS, R_EPOCH, R_LANES, R_TIME, Array, Capacity, State, copy_words
 from actors.view import StateView, create_state, publish_state
 from core.records import (
     COMMAND_BYTES,
@@ -45,6 +47,7 @@ from core.records import (
     FLAG_LOG_FULL,
     LANE_SHIFT,
     LOGGED_BYTES,
+    RECORDS_VERSION,
     TEXT_BYTES_MAX,
     TICK,
     TICK_BYTES,
@@ -65,9 +68,13 @@ from shared_mem.flusher import Flusher
 from shared_mem.idle import Idle, idle_step
 from shared_mem.jit import jit
 from shared_mem.log import Reader, store_word
+from shared_mem.log_folder import claim, readable
 from shared_mem.log_reader import LogReader
+from shared_mem.log_view import LogView
 from shared_mem.log_writer import LogWriter
 from shared_mem.ring import Ring
+
+_log: Final = logging.getLogger("tradewind.shard")
 
 
 class Lane(IntEnum):
@@ -316,20 +323,16 @@ class Shard:
 
     def recover(
         self,
-        snapshot: Snapshot | None = None,
+        offers: Sequence[Offer] = (),
         *,
         epoch: int = 0,
         progress: Callable[[int, int], None] | None = None,
     ) -> Recovered:
-        """Bring the state back: the snapshot, then the log's tail. Raises LogError or SnapshotError; then nothing
-        was published. epoch: this owner's, where somebody gives them out; it is never lower than the log's."""
-        self.writer = LogWriter.open(
-            self._log_dir, self.run_dir, self._number, epoch=epoch, segment_bytes=self._segment_bytes
-        )
-        self._segment, self.state = create_state(self.run_dir, self._capacity)
-        self._segment.advise_huge()
-        if snapshot is not None:
-            restore(snapshot, self.state)
+        """Bring the state back: the newest snapshot that can be used, then the log's tail. Raises LogError or
+        SegmentError; then nothing was published, and of the log at most a torn tail was cut. epoch: this owner's, where
+        somebody gives them out; it is never lower than the log's."""
+        self._open_log(offers, epoch)
+        begun = self._begin(offers)
         replica = Replica(self._capacity, self._segment_bytes, self.state)
         self._ahead = Ahead(self._segment, self.state)
         self._ahead.prepare((self.writer.position - replica.position) // ORDER_BYTES_MIN)
@@ -338,18 +341,48 @@ class Shard:
         replica.follow(reader, progress)
         reader.close()
         if replica.position != self.writer.position:
-            raise log.LogError(
-                f"the log ends at position {self.writer.position}, the replay at {replica.position}: "
-                "the snapshot is ahead of the log; restore the log or remove the snapshot"
+            raise log.LogCorrupt(
+                f"the log ends at position {self.writer.position}, and can be replayed to {replica.position} only: "
+                "restore the log from a copy or a standby",
+                replica.position,
             )
+        self.writer.go_on_after(replica.seq, int(self.state.registers[R_EPOCH]))
         self._wire()
         publish_state(self.run_dir)
         return Recovered(
-            snapshot.seq if snapshot else 0,
+            begun.offer.seq if begun.offer else 0,
             replica.seq,
             int(self.state.registers[R_COMMANDS]) - before,
             state_hash(self.state),
         )
+
+    def _open_log(self, offers: Sequence[Offer], epoch: int) -> None:
+        def witness(end: int, last_epoch: int) -> None:
+            is_not_cut_short(offers, self._log_dir, end, last_epoch, self._segment_bytes)
+
+        readable(self._log_dir, "records", RECORDS_VERSION)
+        self.writer = LogWriter.open(
+            self._log_dir,
+            self.run_dir,
+            self._number,
+            epoch=epoch,
+            segment_bytes=self._segment_bytes,
+            witness=witness,
+        )
+        claim(self._log_dir, "records", RECORDS_VERSION)
+
+    def _begin(self, offers: Sequence[Offer]) -> Begun:
+        def fresh() -> State:
+            self._segment, state = create_state(self.run_dir, self._capacity)
+            self._segment.advise_huge()
+            return state
+
+        view = LogView(self._log_dir, self._segment_bytes, self.writer.position, self.writer.tail)
+        begun = begin(offers, fresh, view)
+        for line in begun.refused:
+            _log.error("%s", line)
+        self.state = begun.state
+        return begun
 
     def _wire(self) -> None:
         self._bell = Bell.create(self.run_dir / BELL_FILE)

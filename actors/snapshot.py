@@ -1,13 +1,15 @@
 """A snapshot: all actor state at one sequence number, as named blobs, and the way back.
 
 Always holds: it holds the rows in use and the registers, nothing live (quotes) and no index: those are built again
-from the rows. Its hash is over exactly what it holds, and is checked before it is used.
+from the rows. Its hash is over exactly what it holds, and is checked before it is used; what it says of itself stands
+in the registers too, and is compared. A file has a checksum over all of it: no bit is believed unseen.
 """
 
 from __future__ import annotations
 
-import os
+import struct
 import zlib
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -28,6 +30,7 @@ from actors.tables import (
     R_POSITIONS,
     R_REPLACEMENTS,
     R_SEQ,
+    REGISTERS,
     Array,
     State,
     index_put,
@@ -38,9 +41,14 @@ from actors.tables import (
 from core import records
 from shared_mem.atomics import crc32c
 from shared_mem.jit import jit
+from shared_mem.log_folder import write_durably
 
 # Changes with any row's layout or with what apply does; a snapshot of another version is refused.
 SNAPSHOT_VERSION: Final = records.LAYOUT_VERSION
+
+# A file: magic, version, CRC-32 of the body (which begins with the version), the body's length, the body.
+_FILE: Final = struct.Struct("<8sIIQ")
+_MAGIC: Final = b"TWSNAP\r\n"  # a transfer that takes it for text breaks it where everybody sees
 
 # Two CRC-32C from different starts make the hash's 64 bits.
 _SECOND_START: Final = 0x5A5A5A5A
@@ -98,8 +106,12 @@ def _executions_in_use(state: State) -> Array:
 
 def state_hash(state: State) -> str:
     """16 hexadecimal digits: equal for equal states, whatever process they are in."""
+    return _hash(rows_in_use(state).values())
+
+
+def _hash(parts: Iterable[Array]) -> str:
     low, high = 0, _SECOND_START
-    for part in rows_in_use(state).values():
+    for part in parts:
         length = part.nbytes
         low = crc32c(part.ctypes.data, length, low)
         high = crc32c(part.ctypes.data, length, high)
@@ -122,31 +134,74 @@ def take(state: State) -> Snapshot:
 def write_file(path: Path, snapshot: Snapshot) -> None:
     """Store it whole or not at all, on disk when this returns."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".new")
-    with temporary.open("wb") as file:
-        file.write(msgspec.msgpack.encode(snapshot))
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.rename(path)
+    body = msgspec.msgpack.encode(snapshot)
+    head = _FILE.pack(_MAGIC, snapshot.version, _checksum(snapshot.version, body), len(body))
+    write_durably(path, head + body)
+
+
+def _checksum(version: int, body: bytes | memoryview) -> int:
+    return zlib.crc32(body, version)
 
 
 def read_file(path: Path) -> Snapshot | None:
     """What `write_file` stored; None when there is none. Raises SnapshotError."""
     try:
-        return msgspec.msgpack.decode(path.read_bytes(), type=Snapshot)
+        raw = path.read_bytes()
     except FileNotFoundError:
         return None
+    if len(raw) < _FILE.size or raw[: len(_MAGIC)] != _MAGIC:
+        raise SnapshotError(f"{path} is no snapshot")
+    _, version, checksum, length = _FILE.unpack_from(raw)
+    body = memoryview(raw)[_FILE.size :]
+    if length != len(body) or checksum != _checksum(version, body):
+        raise SnapshotError(f"{path} is damaged: its checksum is not that of its {len(body)} bytes")
+    _check_version(version)
+    try:
+        return msgspec.msgpack.decode(body, type=Snapshot)
     except msgspec.MsgspecError as error:
         raise SnapshotError(f"{path} is no snapshot: {error}") from None
 
 
+def _check_version(version: int) -> None:
+    if version != SNAPSHOT_VERSION:
+        age = "a newer" if version > SNAPSHOT_VERSION else "an older"
+        raise SnapshotError(
+            f"the snapshot has version {version}, this program {SNAPSHOT_VERSION}: {age} program wrote it; "
+            "start that one, or recover from the log's beginning"
+        )
+
+
+def check(snapshot: Snapshot) -> Array:
+    """As `restore`, without a state to put it in: the registers of one that is whole. Raises SnapshotError."""
+    _check_version(snapshot.version)
+    names = ("registers", *_COUNTED, *_WHOLE, "executions")
+    parts = {name: np.frombuffer(_unpacked(snapshot.blobs, name), np.uint8) for name in names}
+    for name, part in parts.items():
+        if part.nbytes % 8 or (name == "registers" and part.nbytes != 8 * REGISTERS):
+            raise SnapshotError(f"the snapshot's part {name} has {part.nbytes} bytes: it is damaged")
+    _check_hash(snapshot, _hash(parts.values()))
+    registers = parts["registers"].view(np.int64)
+    _check_names(snapshot, registers)
+    return registers
+
+
+def _check_hash(snapshot: Snapshot, found: str) -> None:
+    if found != snapshot.state_hash:
+        raise SnapshotError(f"the snapshot's hash is {found}, it says {snapshot.state_hash}: it is damaged")
+
+
+def _check_names(snapshot: Snapshot, registers: Array) -> None:
+    says = (snapshot.epoch, snapshot.seq, snapshot.log_position)
+    found = tuple(int(registers[register]) for register in (R_EPOCH, R_SEQ, R_POSITION))
+    if says != found:
+        raise SnapshotError(
+            f"the snapshot says (epoch, seq, position) {says}, its state {found}: it is damaged"
+        )
+
+
 def restore(snapshot: Snapshot, state: State) -> None:
     """Fill an empty state. Raises SnapshotError, and then the state must not be used."""
-    if snapshot.version != SNAPSHOT_VERSION:
-        raise SnapshotError(
-            f"the snapshot has version {snapshot.version}, this program {SNAPSHOT_VERSION}; "
-            "start the program that wrote it, or recover from the log's beginning"
-        )
+    _check_version(snapshot.version)
     blobs = snapshot.blobs
     _fill(state.registers, blobs, "registers")
     for name, register in _COUNTED.items():
@@ -158,17 +213,20 @@ def restore(snapshot: Snapshot, state: State) -> None:
     for name in _WHOLE:
         _fill(getattr(state, name), blobs, name)
     _fill(_executions_in_use(state), blobs, "executions")
-    found = state_hash(state)
-    if found != snapshot.state_hash:
-        raise SnapshotError(f"the snapshot's hash is {found}, it says {snapshot.state_hash}: it is damaged")
+    _check_hash(snapshot, state_hash(state))
+    _check_names(snapshot, state.registers)
     build_indexes(state)
 
 
-def _fill(target: Array, blobs: dict[str, bytes], name: str) -> None:
+def _unpacked(blobs: Mapping[str, bytes], name: str) -> bytes:
     try:
-        raw = zlib.decompress(blobs[name])
+        return zlib.decompress(blobs[name])
     except (KeyError, zlib.error) as error:
         raise SnapshotError(f"the snapshot's part {name} is missing or damaged: {error!r}") from None
+
+
+def _fill(target: Array, blobs: Mapping[str, bytes], name: str) -> None:
+    raw = _unpacked(blobs, name)
     if len(raw) != target.nbytes:
         raise SnapshotError(f"the snapshot's part {name} has {len(raw)} bytes, {target.nbytes} are expected")
     target[...] = np.frombuffer(raw, target.dtype).reshape(target.shape)

@@ -33,7 +33,7 @@ from shared_mem import log
 from shared_mem.broadcast import Broadcast, BroadcastReader
 from shared_mem.log import Reader
 from shared_mem.log_reader import LogReader
-from shared_mem.log_recovery import proof_of_sync
+from shared_mem.log_recovery import proof_of_sync, proven_sync
 from shared_mem.ring import Ring
 
 
@@ -117,6 +117,8 @@ class _Bench:
         take(replica.state)
         data = np.zeros(64, np.uint8)
         proof_of_sync(data.ctypes.data, 64, 0, 0)
+        proven_sync(data.ctypes.data, 0, 0)
+        log.last_record(data.ctypes.data, 0)
         self._folder.cleanup()
 
 

@@ -126,6 +126,12 @@ def _log(words: argparse.Namespace) -> int:
     return actions[words.action](_config(words), words)
 
 
+def _recover(words: argparse.Namespace) -> int:
+    from app import recover
+
+    return recover.act(_config(words), words)
+
+
 def _admin(words: argparse.Namespace) -> int:
     return admin_command.act(_config(words), words)
 
@@ -196,6 +202,13 @@ def _log_words(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-f", "--follow", action="store_true", help="cat: go on with what comes")
 
 
+def _recover_words(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--dry-run", action="store_true", help="look only; exit code 1 when a start would halt"
+    )
+    parser.add_argument("--json", action="store_true", help="one JSON object, for programs")
+
+
 def _bench_words(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("names", nargs="*", metavar="NAME", help="a wrong name lists them all")
     parser.add_argument("--json", action="store_true", help="one JSON row a line")
@@ -208,6 +221,7 @@ COMMANDS: Final = (
     Command("logs", "what the processes print", _logs_words, _logs),
     Command("run", "run one role in the foreground, for containers", _run_words, _run),
     Command("log", "read the shard's log: cat, verify or stat", _log_words, _log),
+    Command("recover", "what a start would recover, and from what: --dry-run", _recover_words, _recover),
     Command(
         "admin",
         "ask a running shard: accounts, groups, settlement days, sessions",

@@ -34,7 +34,7 @@ def verify(config: Config, words: argparse.Namespace) -> int:
     if not numbers:
         raise StackError(f"no log in {config.log_dir}; start a stack, or give --data-dir")
     try:
-        end, next_seq, epoch = find_end(config.log_dir, segment_bytes_of(config.log_dir), repair=False)
+        end = find_end(config.log_dir, segment_bytes_of(config.log_dir))
     except LogError as error:
         result: dict[str, Any] = {"ok": False, "error": str(error)}
     else:
@@ -42,16 +42,16 @@ def verify(config: Config, words: argparse.Namespace) -> int:
             "ok": True,
             "segments": len(numbers),
             "first_segment": numbers[0],
-            "end": end,
-            "last_seq": next_seq - 1,
-            "epoch": epoch,
+            "end": end.position,
+            "last_seq": end.next_seq - 1,
+            "epoch": end.epoch,
         }
     if words.json:
         print(json.dumps(result))
     elif result["ok"]:
         print(
-            f"ok: {len(numbers)} segments from number {numbers[0]} on, to position {end}, "
-            f"last seq {next_seq - 1}, epoch {epoch}"
+            f"ok: {len(numbers)} segments from number {numbers[0]} on, to position {result['end']}, "
+            f"last seq {result['last_seq']}, epoch {result['epoch']}"
         )
     else:
         print(f"damaged: {result['error']}", file=sys.stderr)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import mmap
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -30,7 +31,15 @@ from core.records import (
     TimeInForce,
 )
 from shared_mem.bell import sleep_on
-from shared_mem.log import SEGMENT_BYTES, LogError, Reader, Tail, segment_numbers, segment_path
+from shared_mem.log import (
+    SEGMENT_BYTES,
+    SEGMENT_BYTES_MIN,
+    LogError,
+    Reader,
+    Tail,
+    segment_numbers,
+    segment_path,
+)
 from shared_mem.log_reader import LogReader, Record, first_kept, parse_records
 from shared_mem.log_recovery import find_end
 from shared_mem.segment import SegmentError
@@ -104,14 +113,15 @@ def _records(config: Config, follow: bool) -> Iterator[Record]:
 
 
 def segment_bytes_of(log_dir: Path) -> int:
-    """Of a log whose tail is gone: its files are reserved in full."""
-    return segment_path(log_dir, segment_numbers(log_dir)[0]).stat().st_size or SEGMENT_BYTES
+    """Of a log whose tail is gone: its files are reserved in full, and the largest of them is not cut short."""
+    size = max(segment_path(log_dir, number).stat().st_size for number in segment_numbers(log_dir))
+    return size if size >= SEGMENT_BYTES_MIN and size % mmap.PAGESIZE == 0 else SEGMENT_BYTES
 
 
 def _records_of_files(log_dir: Path) -> Iterator[Record]:
     """For when no tail is in memory: after a reboot, or a copy of the folder."""
     size = segment_bytes_of(log_dir)
-    end, _, _ = find_end(log_dir, size, repair=False)
+    end = find_end(log_dir, size).position
     for number in segment_numbers(log_dir):
         start = number * size
         raw = segment_path(log_dir, number).read_bytes()[: max(end - start, 0)]

@@ -16,7 +16,11 @@ from typing import Any, Final
 
 import numpy as np
 
+# Of the tables in memory and in snapshots, and of the layouts below: it changes with any of them.
 LAYOUT_VERSION: Final = 2
+# Of the commands and events in a log: it changes when one that is there already is laid out otherwise or means
+# something else, so that an older log can't be replayed any more. A new kind does not change it.
+RECORDS_VERSION: Final = 1
 
 # A ring slot: 128 bytes of fields and 128 of text (Alpaca allows a client_order_id of 128 characters).
 COMMAND_BYTES: Final = 256

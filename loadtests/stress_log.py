@@ -134,7 +134,7 @@ def tally(folder: Path) -> tuple[int, dict[str, int]]:
     """Everything once more from the files that are kept, as after a reboot."""
     tail = Tail.attach(folder / "run")
     written, last_seq = tail.written, tail.written_seq
-    end, next_seq, _epoch = find_end(folder / "log", SEGMENT_BYTES, repair=False)
+    end, next_seq, *_ = find_end(folder / "log", SEGMENT_BYTES)
     cursors = saved_cursors(folder / "cursors")
     begin = first_kept(folder / "log", SEGMENT_BYTES)
     reader = LogReader(folder / "log", folder / "run", Reader.AUDIT, begin.position)

@@ -1,7 +1,7 @@
 """Snapshots of a shard's state in Postgres, and the row that says who owns a shard.
 
-What always holds: a snapshot is whole or not there (one transaction), and what `newest` returns has its
-lengths and checksums right; a broken one is passed over for the one before it. The newest KEPT are kept. An
+What always holds: a snapshot is whole or not there (one transaction), and what `blobs` returns has its
+lengths and checksums right. The newest KEPT are kept, so that a broken one can be passed over for the one before it. An
 owner whose epoch has been overtaken writes none.
 
 Must not know what is in a blob.
@@ -9,7 +9,6 @@ Must not know what is in a blob.
 
 from __future__ import annotations
 
-import logging
 import zlib
 from collections.abc import Iterator, Mapping
 from typing import Final, NamedTuple, TypeAlias
@@ -17,8 +16,6 @@ from typing import Final, NamedTuple, TypeAlias
 import asyncpg
 
 from services import database
-
-_log = logging.getLogger("tradewind.snapshots")
 
 # Postgres takes a gigabyte in one value, but sender, server and log (WAL) hold it in memory whole.
 CHUNK_BYTES_MAX: Final = 16 * 1024**2
@@ -45,16 +42,17 @@ class SnapshotBroken(RuntimeError):
     """A stored snapshot is not what was saved. The text names the place."""
 
 
-class Snapshot(NamedTuple):
-    """State after all records up to `seq`; replay goes on at byte `log_position` of the log."""
+class Stored(NamedTuple):
+    """State after all records up to `seq`; replay goes on at byte `log_position` of the log. Its blobs are apart."""
 
+    snapshot_id: int
     shard: int
     epoch: int
     seq: int
     log_position: int
     state_hash: str
     layout_version: int
-    blobs: dict[str, bytes]
+    blob_count: int
 
 
 class SnapshotStore:
@@ -117,32 +115,24 @@ class SnapshotStore:
         finally:
             await connection.close()
 
-    async def newest(self, shard: int) -> Snapshot | None:
-        """The newest snapshot that is whole; None if there is none."""
+    async def stored(self, shard: int) -> list[Stored]:
+        """What there is, newest first."""
+        connection = await database.connect(self._url)
+        try:
+            rows = await connection.fetch(
+                f"SELECT {', '.join(Stored._fields)} FROM snapshots WHERE shard = $1 ORDER BY epoch DESC, seq DESC",
+                shard,
+            )
+            return [Stored(*row) for row in rows]
+        finally:
+            await connection.close()
+
+    async def blobs(self, stored: Stored) -> dict[str, bytes]:
+        """Of one snapshot, with lengths and checksums right. Raises SnapshotBroken."""
         connection = await database.connect(self._url)
         try:
             async with connection.transaction(isolation="repeatable_read", readonly=True):
-                rows = await connection.fetch(
-                    "SELECT snapshot_id, shard, epoch, seq, log_position, state_hash, layout_version, "
-                    "blob_count FROM snapshots WHERE shard = $1 ORDER BY epoch DESC, seq DESC",
-                    shard,
-                )
-                for row in rows:
-                    try:
-                        blobs = await _read_blobs(connection, row["snapshot_id"], row["blob_count"])
-                    except SnapshotBroken as error:
-                        _log.error("snapshot at event %d of shard %d: %s", row["seq"], shard, error)
-                        continue
-                    return Snapshot(
-                        row["shard"],
-                        row["epoch"],
-                        row["seq"],
-                        row["log_position"],
-                        row["state_hash"],
-                        row["layout_version"],
-                        blobs,
-                    )
-                return None
+                return await _read_blobs(connection, stored.snapshot_id, stored.blob_count)
         finally:
             await connection.close()
 

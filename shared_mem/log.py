@@ -134,7 +134,11 @@ class LogError(RuntimeError):
 
 
 class LogCorrupt(LogError):
-    pass
+    """Bytes that had been on disk are not what was written. position: the first known to be bad, -1 where none is."""
+
+    def __init__(self, text: str, position: int = -1) -> None:
+        super().__init__(text)
+        self.position = position
 
 
 class CursorInvalid(LogError):
@@ -279,6 +283,27 @@ def scan(data: int, length: int, seq: int, epoch: int) -> tuple[int, int, int, i
         if KIND_CLOSING <= kind != KIND_PADDING:
             closed, closed_seq = at, seq
     return at, seq, epoch, closed, closed_seq
+
+
+@jit
+def last_record(data: int, length: int) -> int:
+    """Of the records from address `data` on, the offset of the one that ends at `length`; -1 where none ends there, or
+    it is bad. The others are stepped over by their lengths alone."""
+    at = 0
+    last = -1
+    while at + RECORD_HEADER_BYTES <= length:
+        total = load_u16(data + at + R_LENGTH)
+        if total < RECORD_HEADER_BYTES:
+            return -1
+        last = at
+        at += (total + 7) & ~7
+    return last if at == length and last >= 0 and record_is_good(data + last, length - last) else -1
+
+
+def place_of(position: int, segment_bytes: int) -> str:
+    """A position in words: the file, and where in it."""
+    number, offset = divmod(position, segment_bytes)
+    return f"{segment_path(Path(), number)} at offset {offset} (position {position})"
 
 
 def segment_path(log_dir: Path, number: int) -> Path:

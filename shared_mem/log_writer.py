@@ -1,15 +1,16 @@
 """Opening the log to write: in the living tail, or, when the memory is gone, at the end of the files.
 
 Always holds: one process at a time has it open. Each opening is an epoch of its own. What a torn tail may have held
-is never numbered again.
+is never numbered again. Nothing is cut off before the witness has heard where.
 """
 
 from __future__ import annotations
 
 import mmap
 import os
-import secrets
+from collections.abc import Callable
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 
@@ -31,14 +32,25 @@ from shared_mem.log import (
     WRITTEN,
     WRITTEN_SEQ,
     Gate,
+    LogCorrupt,
     LogError,
     LogExhausted,
     Tail,
+    place_of,
     ring_bells,
+    segment_path,
     tail_path,
 )
-from shared_mem.log_recovery import find_end
+from shared_mem.log_folder import claim, log_id
+from shared_mem.log_recovery import find_end, repair
 from shared_mem.segment import Segment, SegmentError
+
+# Is told where the log ends and the epoch that it ends in, before anything behind that is cut off; raises what it knows
+# better.
+Witness = Callable[[int, int], None]
+
+# So much of what was synced last is compared between the tail and its file.
+COMPARED_BYTES: Final = 4096
 
 
 class LogWriter:
@@ -61,6 +73,7 @@ class LogWriter:
         *,
         epoch: int = 0,
         segment_bytes: int = log.SEGMENT_BYTES,
+        witness: Witness | None = None,
     ) -> LogWriter:
         """Go on where the log ends: in the tail when it is still in memory, else at the end of the files.
 
@@ -72,10 +85,12 @@ class LogWriter:
                 f"segment_bytes {segment_bytes} must be a multiple of {mmap.PAGESIZE}, {SEGMENT_BYTES_MIN} or more"
             )
         log_dir.mkdir(parents=True, exist_ok=True)
-        log_id = _log_id(log_dir)
-        tail = _living_tail(run_dir, log_id, segment_bytes)
+        claim(log_dir, log.LAYOUT, log.VERSION)
+        number = log_id(log_dir)
+        witness = witness or _knows_nothing
+        tail = _living_tail(log_dir, run_dir, number, segment_bytes, witness)
         if tail is None:
-            tail = _tail_from_files(log_dir, run_dir, log_id, shard, segment_bytes)
+            tail = _tail_from_files(log_dir, run_dir, number, shard, segment_bytes, witness)
         tail.segment.advise_huge()
         tail.segment.prefault()  # touched once, now: a first store to a page costs as much as ten records
         if tail.written_seq >= NUMBERS_END or tail.written >= NUMBERS_END:
@@ -97,43 +112,72 @@ class LogWriter:
     def next_seq(self) -> int:
         return self.tail.written_seq + 1
 
+    def go_on_after(self, seq: int, epoch: int) -> None:
+        """Number nothing again up to `seq`, of an epoch that is over: for a log of which retention has left no
+        record, so that its files don't tell. Before anything is written."""
+        if self.next_seq <= seq:
+            self.tail.set_word(WRITTEN_SEQ, seq + self.tail.segment_bytes // log.RECORD_HEADER_BYTES)
+            self.tail.set_word(EPOCH, max(self.tail.epoch, epoch + 1))
+
     def close(self) -> None:
         """Let go of the readers' bells."""
         for fd in self.bell_fds:
             os.close(int(fd))
 
 
-def _log_id(log_dir: Path) -> int:
-    """A random number that ties the files to their tail: a wiped folder must not meet an old tail."""
-    path = log_dir / "log.id"
-    try:
-        return int(path.read_text())
-    except FileNotFoundError:
-        number = secrets.randbits(62)
-        temporary = path.with_suffix(".new")
-        temporary.write_text(f"{number}\n")
-        temporary.rename(path)
-        return number
-    except ValueError:
-        raise LogError(f"{path} is not a number; restore it or remove the whole folder") from None
+def _knows_nothing(_end: int, _epoch: int) -> None:
+    return
 
 
-def _living_tail(run_dir: Path, log_id: int, segment_bytes: int) -> Tail | None:
+def _living_tail(
+    log_dir: Path, run_dir: Path, number: int, segment_bytes: int, witness: Witness
+) -> Tail | None:
     try:
         tail = Tail.attach(run_dir)
     except SegmentError:
         return None
-    if tail.log_id != log_id:
+    if tail.log_id != number:
         return None
     if tail.segment_bytes != segment_bytes:
         raise LogError(f"the log has segments of {tail.segment_bytes} bytes, asked for {segment_bytes}")
+    _check_files(log_dir, tail)
+    witness(tail.written, tail.epoch)
     tail.set_word(WRITTEN_SEQ, tail.written_seq)  # its last writer may have died while it published
     tail.set_word(SEQ_POSITION, tail.written)
     return tail
 
 
-def _tail_from_files(log_dir: Path, run_dir: Path, log_id: int, shard: int, segment_bytes: int) -> Tail:
-    position, next_seq, epoch = find_end(log_dir, segment_bytes, repair=True)
+def _check_files(log_dir: Path, tail: Tail) -> None:
+    """Raises LogCorrupt unless the files hold what was synced last: in a folder that was put back from a copy while the
+    tail stayed in memory, the log would go on behind a hole."""
+    end = tail.synced
+    offset = (end - 1) % tail.segment_bytes + 1  # in the file that has the byte before it
+    length = min(COMPARED_BYTES, end - tail.start, offset)
+    ours = tail.copy(end - length, length) if length > 0 else None
+    path = segment_path(log_dir, (end - 1) // tail.segment_bytes)
+    if ours is None or (offset == tail.segment_bytes and not path.exists()):
+        return  # nothing to compare: overwritten, never written, or let go by retention
+    try:
+        with path.open("rb") as file:
+            theirs = os.pread(file.fileno(), length, offset - length)
+    except FileNotFoundError:
+        theirs = b""
+    if ours != theirs:
+        raise LogCorrupt(
+            f"{path} does not hold what was synced before {place_of(end, tail.segment_bytes)}: the folder was changed "
+            f"while the log's tail stayed in memory. Nothing was changed. Restore the newest files; or remove "
+            f"{tail_path(tail.segment.path.parent)}: then the log goes on where its files end",
+            end - length,
+        )
+
+
+def _tail_from_files(
+    log_dir: Path, run_dir: Path, number: int, shard: int, segment_bytes: int, witness: Witness
+) -> Tail:
+    end = find_end(log_dir, segment_bytes)
+    witness(end.position, end.epoch)
+    repair(log_dir, segment_bytes, end)
+    position, next_seq, epoch = end.position, end.next_seq, end.epoch
     if next_seq > 1:
         # What stood in the lost tail, behind the flusher, may have been seen by a client or a venue (gate
         # `written`): its sequence numbers, and the order ids made of them, are not given out again.
@@ -150,6 +194,6 @@ def _tail_from_files(log_dir: Path, run_dir: Path, log_id: int, shard: int, segm
         SEQ_POSITION: position,
         SYNCED: position,
         DISK_END: NO_END,
-        LOG_ID: log_id,
+        LOG_ID: number,
     }
     return Tail(Segment.create(path, log.DATA + segment_bytes, log.LAYOUT, log.VERSION, words))

@@ -1,7 +1,8 @@
 """The role `shard`: recovers the actors' state, defines what the first start needs, and runs the loop.
 
 Always holds: it is ready only once it is recovered and its accounts and instruments stand. Postgres may be
-away: then the local copy of the newest snapshot is used, or the log from its beginning.
+away: then the local copy of the newest snapshot is used, or the log from its beginning. A log that can't be recovered
+ends it with one line that names the place and the remedy.
 """
 
 from __future__ import annotations
@@ -13,23 +14,23 @@ import signal
 import socket
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Final
 
 from actors.due import Lookout, Timers
 from actors.idle_accounts import IdleAccounts
 from actors.shard import Lane, Shard
-from actors.snapshot import Snapshot, SnapshotError, read_file
 from actors.tables import R_GROUPS
 from actors.view import StateView
 from app.admin import alone
 from app.config import Config
+from app.stored_snapshots import offers
 from core import commands, units
 from core.records import Level
 from marketdata.instruments import InstrumentDefinition, definitions
 from services import database
 from services.snapshot_store import SnapshotStore
 from shared_mem.idle import strategy
+from shared_mem.log import LogError
 
 _log = logging.getLogger("tradewind.shard")
 
@@ -55,20 +56,6 @@ class BootstrapFailed(RuntimeError):
     pass
 
 
-def snapshot_path(config: Config) -> Path:
-    """The local copy of the newest snapshot."""
-    return config.data_dir / "snapshots" / f"shard-{config.shard}.snapshot"
-
-
-async def _stored(config: Config) -> Snapshot | None:
-    found = await SnapshotStore(config.postgres_url).newest(config.shard)
-    if found is None:
-        return None
-    return Snapshot(
-        found.epoch, found.seq, found.log_position, found.state_hash, found.layout_version, found.blobs
-    )
-
-
 def claim_epoch(config: Config) -> int:
     """This owner's epoch from Postgres; 0 when that is away, and the log alone counts the owners."""
     owner = f"{socket.gethostname()}:{os.getpid()}"
@@ -77,21 +64,6 @@ def claim_epoch(config: Config) -> int:
     except database.POSTGRES_TROUBLE as error:
         _log.warning("Postgres is away (%s): no epoch was claimed there", error)
         return 0
-
-
-def newest_snapshot(config: Config) -> Snapshot | None:
-    """The newest one that the local file or Postgres has; None: the log is replayed from its beginning."""
-    candidates = []
-    try:
-        candidates.append(read_file(snapshot_path(config)))
-    except SnapshotError as error:
-        _log.warning("%s", error)
-    try:
-        candidates.append(asyncio.run(_stored(config)))
-    except database.POSTGRES_TROUBLE as error:
-        _log.warning("Postgres is away (%s): recovering from the local snapshot and the log", error)
-    found = [snapshot for snapshot in candidates if snapshot is not None]
-    return max(found, key=lambda snapshot: (snapshot.epoch, snapshot.seq), default=None)
 
 
 def _differs(view: StateView, definition: InstrumentDefinition) -> bool:
@@ -176,7 +148,12 @@ def _lookout(config: Config, shard: Shard) -> Lookout:
 def main(config: Config, ready: Callable[[], None]) -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
     shard = Shard(config.log_dir, config.run_dir, config.shard, idle=strategy(config.idle))
-    found = shard.recover(newest_snapshot(config), epoch=claim_epoch(config))
+    try:
+        found = shard.recover(offers(config), epoch=claim_epoch(config))
+    except LogError as error:
+        # One line that says what a person can do: the supervisor shows a process's last one.
+        look = "`tradewind recover --dry-run` looks without changing anything"
+        raise SystemExit(f"no recovery: {error}. {look}") from None
     _log.info(
         "recovered to seq %d: snapshot at %d and %d commands; state %s",
         found.seq, found.snapshot_seq, found.commands_replayed, found.state_hash,

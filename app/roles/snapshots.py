@@ -16,16 +16,18 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+from actors.recovery import begin
 from actors.replay import Replica
-from actors.snapshot import Snapshot, restore, take, write_file
-from actors.tables import R_COMMANDS, Capacity
+from actors.snapshot import Snapshot, take, write_file
+from actors.tables import R_COMMANDS, Capacity, private_state
 from app.config import Config
-from app.roles.shard import newest_snapshot, snapshot_path
+from app.stored_snapshots import offers, snapshot_path
 from services import database
 from services.snapshot_store import SnapshotStore, StaleEpoch
 from shared_mem.cursors import Cursor, CursorFile
 from shared_mem.log import Gate, Reader, Tail
 from shared_mem.log_reader import LogReader
+from shared_mem.log_view import LogView
 from shared_mem.retention import SNAPSHOTS_CURSOR, holders, trim
 
 _log = logging.getLogger("tradewind.snapshots")
@@ -66,10 +68,12 @@ class Snapshots:
 
     def __init__(self, config: Config) -> None:
         self._config = config
-        self.replica = Replica(Capacity(), Tail.attach(config.run_dir).segment_bytes)
-        snapshot = newest_snapshot(config)
-        if snapshot is not None:
-            restore(snapshot, self.replica.state)
+        tail = Tail.attach(config.run_dir)
+        view = LogView(config.log_dir, tail.segment_bytes, tail.synced, tail)
+        begun = begin(offers(config), lambda: private_state(Capacity()), view)
+        for line in begun.refused:
+            _log.error("%s", line)
+        self.replica = Replica(Capacity(), tail.segment_bytes, begun.state)
         self._reader = LogReader(
             config.log_dir, config.run_dir, Reader.SNAPSHOTS, self.replica.position, Gate.SYNCED
         )

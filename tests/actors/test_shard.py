@@ -17,7 +17,7 @@ from core.rejects import Reject
 from core.units import cash_e6, qty_e8
 from shared_mem import log, ring
 from shared_mem.idle import STRATEGIES, strategy
-from tests.actors.desk import ASK_E8, CAPACITY, SEGMENT_BYTES, ShardDesk, account, deposit, order
+from tests.actors.desk import ASK_E8, CAPACITY, SEGMENT_BYTES, ShardDesk, deposit, order
 from tests.shared_mem.desk import small_disk
 from tests.shared_mem.loops import slots_given_back_too_early
 
@@ -243,21 +243,6 @@ def test_running_it_answers_everything_and_stops_in_order(a_shard: ShardDesk, na
     assert [e.request_id for e in a_shard.events()] == list(range(100, 150))
     tail = a_shard.shard.writer.tail
     assert tail.synced == tail.written
-
-
-def test_a_snapshot_ahead_of_the_log_is_refused(tmp_path: Path, run_dir: Path) -> None:
-    from actors.snapshot import take
-    from shared_mem.log import LogError
-
-    desk = ShardDesk(tmp_path / "log", run_dir)
-    desk.push(Lane.ADMIN, account())
-    desk.turn_until_quiet()
-    snapshot = take(desk.shard.state)
-    for path in (tmp_path / "log").iterdir():
-        path.unlink()
-    log.tail_path(run_dir).unlink()
-    with pytest.raises(LogError):
-        desk.shard.recover(snapshot)
 
 
 def test_a_slot_is_given_back_only_when_its_command_is_published(a_shard: ShardDesk) -> None:

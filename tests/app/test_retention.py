@@ -15,8 +15,8 @@ from actors.replay import Replica
 from actors.snapshot import read_file, restore
 from app import config as configuration
 from app.config import Config
-from app.roles.shard import snapshot_path
 from app.roles.snapshots import Snapshots
+from app.stored_snapshots import snapshot_path
 from core.units import cash_e6
 from services import database
 from shared_mem.cursors import Cursor, CursorFile

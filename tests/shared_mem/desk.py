@@ -18,7 +18,7 @@ from shared_mem import log
 from shared_mem.flusher import Flusher
 from shared_mem.log import DATA, SEGMENT_BYTES_MIN, Gate, Reader
 from shared_mem.log_reader import LogReader, Record
-from shared_mem.log_recovery import find_end
+from shared_mem.log_recovery import find_end, repair
 from shared_mem.log_writer import LogWriter
 
 SEGMENT_BYTES = SEGMENT_BYTES_MIN
@@ -148,8 +148,9 @@ class LogDesk:
         log.tail_path(self.run_dir).unlink()
 
     def recovered_end(self) -> tuple[int, int]:
-        position, next_seq, _epoch = find_end(self.log_dir, SEGMENT_BYTES, repair=True)
-        return position, next_seq
+        end = find_end(self.log_dir, SEGMENT_BYTES)
+        repair(self.log_dir, SEGMENT_BYTES, end)
+        return end.position, end.next_seq
 
     def file(self, number: int = 0) -> Path:
         return log.segment_path(self.log_dir, number)

@@ -261,7 +261,7 @@ def test_another_segment_size_than_the_tails_is_refused(a_log: LogDesk) -> None:
 
 def test_a_log_id_that_is_no_number_is_refused(a_log: LogDesk) -> None:
     (a_log.log_dir / "log.id").write_text("?")
-    with pytest.raises(LogError, match=r"log\.id is not a number; restore it"):
+    with pytest.raises(LogError, match=r"log\.id is not a number; restore it, or remove it"):
         a_log.open()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from pathlib import Path
@@ -9,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from shared_mem import log
-from shared_mem.log import LogCorrupt
+from shared_mem.log import LogCorrupt, LogError
+from shared_mem.log_recovery import find_end, repair
+from shared_mem.log_writer import LogWriter
 from tests.shared_mem.desk import (
     COMMAND,
     EVENT,
@@ -165,21 +168,84 @@ def test_old_files_may_have_been_archived(a_log: LogDesk) -> None:
     assert a_log.recovered_end() == (a_log.position, a_log.seq)
 
 
-def test_what_recovery_counts_is_on_disk_first(
+def test_what_no_record_proves_synced_is_written_again_and_synced_before_it_counts(
     a_synced_log: LogDesk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The flusher may have died between its write and its sync: then the page cache alone has the records."""
-    synced: list[int] = []
-    fsync = os.fsync
+    """After a failed sync the page cache alone has it, in pages that count as clean: a sync without a write would say
+    that all is well (Rebello et al., ATC 2020)."""
+    proven = a_synced_log.position
+    a_synced_log.write(b"groups11", b"groups12")
+    a_synced_log.flush()
+    end = a_synced_log.position
+    inode, done = a_synced_log.file().stat().st_ino, list[tuple[str, int, int]]()
+    pwrite, fsync = os.pwrite, os.fsync
 
-    def noted(fd: int) -> None:
-        synced.append(os.fstat(fd).st_ino)
+    def noted_write(fd: int, data: bytes, offset: int) -> int:
+        if os.fstat(fd).st_ino == inode:
+            done.append(("written", offset, offset + len(data)))
+        return pwrite(fd, data, offset)
+
+    def noted_sync(fd: int) -> None:
+        if os.fstat(fd).st_ino == inode:
+            done.append(("synced", 0, 0))
         fsync(fd)
 
-    monkeypatch.setattr(os, "fsync", noted)
+    monkeypatch.setattr(os, "pwrite", noted_write)
+    monkeypatch.setattr(os, "fsync", noted_sync)
+    before = a_synced_log.file().read_bytes()
     a_synced_log.lose_memory()
     a_synced_log.open()
-    assert a_synced_log.file().stat().st_ino in synced
+    (what, begin, until), *_, last = done
+    assert (what, until, last) == ("written", end, ("synced", 0, 0))
+    assert begin <= proven, "the batch's own records prove what was synced before it, and not itself"
+    assert begin > 0, "what is proven is not written again"
+    assert a_synced_log.file().read_bytes() == before
+
+
+def test_a_disk_that_does_not_take_the_repair_is_no_log(
+    a_synced_log: LogDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(fd: int) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    a_synced_log.lose_memory()
+    monkeypatch.setattr(os, "fsync", broken)
+    with pytest.raises(
+        LogError, match=r"can't be written: .*Input/output error\. Nothing is acknowledged until"
+    ):
+        a_synced_log.open()
+
+
+def test_what_a_cut_would_lose_is_counted(a_synced_log: LogDesk) -> None:
+    start = a_synced_log.position
+    a_synced_log.write(b"groups11", b"groups12")
+    a_synced_log.flush()
+    tear(a_synced_log.file(), start + GROUP + GROUP // 2 + 5, b"\xff" * 3)
+    end = find_end(a_synced_log.log_dir, SEGMENT_BYTES)
+    assert (end.position, end.torn_bytes, end.torn_records) == (start + GROUP, GROUP // 2 + 8, 1)
+    repair(a_synced_log.log_dir, SEGMENT_BYTES, end)
+    assert find_end(a_synced_log.log_dir, SEGMENT_BYTES)[4:] == (0, 0)
+
+
+def test_the_witness_hears_of_the_end_before_anything_is_cut(a_synced_log: LogDesk) -> None:
+    class KnowsBetter(Exception):
+        pass
+
+    def witness(end: int, epoch: int) -> None:
+        raise KnowsBetter(end, epoch)
+
+    start = a_synced_log.position
+    a_synced_log.write(b"groups11")
+    a_synced_log.flush()
+    tear(a_synced_log.file(), start + 5)
+    before = contents(a_synced_log.log_dir)
+    a_synced_log.lose_memory()
+    with pytest.raises(KnowsBetter) as told:
+        LogWriter.open(
+            a_synced_log.log_dir, a_synced_log.run_dir, 0, segment_bytes=SEGMENT_BYTES, witness=witness
+        )
+    assert told.value.args == (start, 1)
+    assert contents(a_synced_log.log_dir) == before
 
 
 def test_an_empty_log_begins_at_the_beginning(a_log: LogDesk) -> None:
