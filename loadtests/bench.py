@@ -6,7 +6,20 @@ import sys
 from collections.abc import Sequence
 from typing import Final
 
-from loadtests import decision, fix_codec, latency, memory, replay, rest_to_fix, ring, stages, start, ticks
+from loadtests import (
+    back_again,
+    decision,
+    fix_codec,
+    latency,
+    memory,
+    recovery,
+    replay,
+    rest_to_fix,
+    ring,
+    stages,
+    start,
+    ticks,
+)
 from loadtests.measure import Bench, show
 
 BENCHES: Final[dict[str, tuple[tuple[str, Bench], ...]]] = {
@@ -19,6 +32,11 @@ BENCHES: Final[dict[str, tuple[tuple[str, Bench], ...]]] = {
         ("memory an account takes", memory.bench),
     ),
     "replay": (("replaying the log", replay.bench),),
+    "recover": (
+        ("millions of commands replayed", recovery.commands_replayed),
+        ("a million accounts from a snapshot", recovery.accounts_restored),
+    ),
+    "back": (("from kill -9 of the shard to the next order", back_again.bench),),
     "start": (("a start, until the shard serves", start.bench),),
     "fix": (("parsing and encoding FIX", fix_codec.bench),),
     "rest": (("order in (REST) to FIX out, over the whole stack", rest_to_fix.bench),),

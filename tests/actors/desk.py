@@ -111,7 +111,8 @@ class Desk:
         """The time of the next command."""
         return int(self.out.pen[P_TIME]) + STEP_NS
 
-    def do(self, raw: bytes, flags: int = 0) -> Event:
+    def apply(self, raw: bytes, flags: int = 0) -> None:
+        """One command, as a shard that took it would: stamped, journaled, applied, published."""
         pen, command = self.out.pen, self.command
         pen[P_TIME] += STEP_NS
         command.raw[:] = np.frombuffer(raw, np.uint8)
@@ -125,6 +126,11 @@ class Desk:
         log.publish(tail.address, int(pen[P_POSITION]), int(pen[P_SEQ]) - 1)
         if tail.written - tail.synced > SEGMENT_BYTES // 4:
             self.flusher.flush()
+
+    def do(self, raw: bytes, flags: int = 0) -> Event:
+        """As `apply`; the one event that came of it."""
+        self.reader.position = self.writer.tail.written
+        self.apply(raw, flags)
         records = [*self.reader.read(), *self.reader.read()]  # a segment may end between the two
         assert [r.kind < log.KIND_CLOSING for r in records] == [True, False], "one event for one command"
         event = decode(records[1].seq, records[1].time_ns, records[1].payload)

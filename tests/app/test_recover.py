@@ -43,7 +43,7 @@ def config_of(folder: Path, postgres_url: str = AWAY) -> Config:
 def a_desk(tmp_path: Path) -> Iterator[Desk]:
     """Two segments and a half of history, all of it on disk."""
     config = config_of(tmp_path)
-    desk = Desk(config.log_dir, config.run_dir)
+    desk = Desk(config.log_dir, config.run_dir, Capacity())
     desk.open_market()
     while desk.writer.position < 2.5 * SEGMENT_BYTES:
         desk.do(deposit(1, reference="x" * 100))

@@ -272,8 +272,8 @@ def changed_registers(snapshot: Snapshot, *, log_position: int) -> Snapshot:
 
 
 @pytest.fixture
-def a_trimmed_desk(a_traded_desk: Desk) -> tuple[Desk, Snapshot]:
-    """Its first segment was let go, and the snapshot for which it was."""
+def a_trimmed_desk(a_traded_desk: Desk, stored: Stored) -> tuple[Desk, Snapshot]:
+    """Its first segment was let go, and the snapshot for which it was; those that were stored before are of no use."""
     desk = a_traded_desk
     while desk.writer.position < SEGMENT_BYTES + 5000:
         desk.do(deposit(1, reference="x" * 100))
@@ -341,6 +341,7 @@ def test_a_log_in_another_version_is_refused_and_left_alone(
     a_traded_desk: Desk, version: int, age: str
 ) -> None:
     (a_traded_desk.log_dir / "log.format").write_text(f"log {version}\nrecords 1\n")
+    a_traded_desk.flusher.flush()
     before = contents(a_traded_desk.log_dir)
     with pytest.raises(
         VersionUnreadable,

@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from loadtests import decision, desk, memory, peers, replay, ring, ticks
+from loadtests import decision, desk, memory, peers, recovery, replay, ring, ticks
 from loadtests.measure import Row, row, show
 
 KEYS = {"what", "unit", "ours", "limit", "peer", "ratio_to_limit", "ratio_to_peer", "spread"}
@@ -35,6 +35,14 @@ def few_commands(monkeypatch: pytest.MonkeyPatch) -> list[Row]:
     return replay.bench()
 
 
+def few_recoveries(monkeypatch: pytest.MonkeyPatch) -> list[Row]:
+    for name, value in {
+        "ROUNDS": 1, "COMMANDS": 6000, "ACCOUNTS": 500, "MANY": 3000, "TAIL": 400, "BATCH": 1000,
+    }.items():  # fmt: skip
+        monkeypatch.setattr(recovery, name, value)
+    return [*recovery.commands_replayed(), *recovery.accounts_restored()]
+
+
 def few_ticks(monkeypatch: pytest.MonkeyPatch) -> list[Row]:
     monkeypatch.setattr(ticks, "ROUNDS", 1)
     monkeypatch.setattr(ticks, "BATCHES", 1)
@@ -46,6 +54,10 @@ def few_ticks(monkeypatch: pytest.MonkeyPatch) -> list[Row]:
     [
         (few_orders, {"orders_per_s", "orders_per_s_zipf", "orders_per_s_flushed", "cost_growth"}),
         (few_commands, {"replay_per_s"}),
+        (
+            few_recoveries,
+            {"recover_replay", "recover_after_kill", "recover_after_reboot", "recover_accounts"},
+        ),
         (few_ticks, {"ticks_per_s"}),
     ],
 )
