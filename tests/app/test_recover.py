@@ -6,6 +6,8 @@ import asyncio
 import json
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -190,6 +192,22 @@ def test_the_command_says_it_to_people_and_to_programs(a_desk: Desk, tmp_path: P
     assert "A START WOULD HALT" in capsys.readouterr().out
     assert main(["recover", "--dry-run", "--data-dir", str(tmp_path / "none"), "--postgres-url", AWAY]) == 1
     assert "no log in" in capsys.readouterr().err
+
+
+def test_a_shard_that_can_not_recover_ends_with_one_line_for_a_person(a_desk: Desk, tmp_path: Path) -> None:
+    config = config_of(tmp_path)
+    lose_memory(config)
+    bad = log.segment_path(config.log_dir, 0)
+    flip(bad, 40)
+    where = ("--data-dir", str(config.data_dir), "--postgres-url", AWAY, "--shard", SHARD)
+    ended = subprocess.run(
+        [sys.executable, "-m", "app.cli", "run", "shard", *where], capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 1
+    last = ended.stderr.splitlines()[-1]
+    assert last.startswith(f"no recovery: {bad} is damaged at offset 0 (position 0): ")
+    assert last.endswith("`tradewind recover --dry-run` looks without changing anything")
+    assert "Traceback" not in ended.stderr
 
 
 async def spoil(url: str, seq: int) -> None:
