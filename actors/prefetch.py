@@ -78,7 +78,7 @@ def fetch_near(state: State, fields: int) -> None:
 
 @jit
 def order_ahead(state: State, lane: int) -> None:
-    """Fetch for the orders FAR and NEAR places behind the lane's oldest; of a lane with fewer, for the oldest itself."""
+    """Fetch for the orders FAR and NEAR places behind the oldest of a lane; where there are fewer, for the oldest."""
     count = ring.waiting(lane)
     if count == 0:
         return
