@@ -19,7 +19,16 @@ from actors.passive import activate
 from actors.pricing import check_price, check_session, check_tick_and_lot
 from actors.tables import State, begin_write, end_write, find_client_order, find_position, text_hash
 from core import money, risk
-from core.records import FLAG_LOG_FULL, EventKind, ExecType, OrdStatus, OrdType, Side, TimeInForce
+from core.records import (
+    FLAG_LOG_FULL,
+    FLAG_STANDBY_AWAY,
+    EventKind,
+    ExecType,
+    OrdStatus,
+    OrdType,
+    Side,
+    TimeInForce,
+)
 from core.rejects import Reject
 from shared_mem.jit import jit
 
@@ -43,6 +52,8 @@ _DUPLICATE: Final = int(Reject.DUPLICATE_CLIENT_ORDER_ID)
 _AMOUNT_OVERFLOW: Final = int(Reject.AMOUNT_OVERFLOW)
 _EXPIRE_TIME: Final = int(Reject.EXPIRE_TIME_PAST)
 _LOG_FULL: Final = int(Reject.LOG_FULL)
+_STANDBY_AWAY: Final = int(Reject.STANDBY_AWAY)
+_NOT_TAKEN: Final = FLAG_LOG_FULL | FLAG_STANDBY_AWAY
 _ORDERS_FULL: Final = int(Reject.ORDER_TABLE_FULL)
 _POSITIONS_FULL: Final = int(Reject.POSITION_TABLE_FULL)
 
@@ -167,8 +178,9 @@ def expires_rightly(tif: int, expire_time_ns: int, now_ns: int) -> bool:
 def on_new_order(state: State, out: Out, command: Command) -> None:
     order = command.order[0]
     length = int(order.text_length)
-    if order.flags & FLAG_LOG_FULL:
-        _refuse(state, out, command, _LOG_FULL, 0, 0, 0)
+    if order.flags & _NOT_TAKEN:
+        code = _LOG_FULL if order.flags & FLAG_LOG_FULL else _STANDBY_AWAY
+        _refuse(state, out, command, code, 0, 0, 0)
         return
     if not _is_known(order):
         _refuse(state, out, command, _COMMAND_UNKNOWN, 0, 0, 0)

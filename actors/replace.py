@@ -31,7 +31,7 @@ from actors.tables import (
 )
 from core.ids import REPLACEMENTS_MAX
 from core.order_states import may_replace
-from core.records import FLAG_LOG_FULL, EventKind, ExecType
+from core.records import FLAG_LOG_FULL, FLAG_STANDBY_AWAY, EventKind, ExecType
 from core.rejects import Reject
 from shared_mem.jit import jit, whole
 
@@ -42,6 +42,7 @@ _ORDER: Final = int(EventKind.ORDER)
 _EXEC_PENDING: Final = int(ExecType.PENDING_REPLACE)
 _EXEC_REJECT: Final = int(ExecType.REPLACE_REJECT)
 _LOG_FULL: Final = int(Reject.LOG_FULL)
+_STANDBY_AWAY: Final = int(Reject.STANDBY_AWAY)
 _ORDER_UNKNOWN: Final = int(Reject.ORDER_UNKNOWN)
 _INSTRUMENT_UNKNOWN: Final = int(Reject.INSTRUMENT_UNKNOWN)
 _COMMAND_UNKNOWN: Final = int(Reject.COMMAND_UNKNOWN)
@@ -129,7 +130,9 @@ def on_replace(state: State, out: Out, command: Command) -> None:
     order = state.orders[row]
     hashed = text_hash(command.text, int(asked.text_length), int(order.account))
     code, limit, value, price = _LOG_FULL, 0, 0, 0
-    if asked.flags & FLAG_LOG_FULL == 0:
+    if asked.flags & FLAG_STANDBY_AWAY:
+        code = _STANDBY_AWAY
+    elif asked.flags & FLAG_LOG_FULL == 0:
         code, limit, value, price = _judge(state, command, order, hashed, out.pen[P_TIME])
     at = _free_row(state)
     if code == 0 and at < 0:

@@ -45,6 +45,7 @@ from core.records import (
     COMMAND_BYTES,
     FIELDS_BYTES,
     FLAG_LOG_FULL,
+    FLAG_STANDBY_AWAY,
     LANE_SHIFT,
     LOGGED_BYTES,
     RECORDS_VERSION,
@@ -186,9 +187,10 @@ def stamp_quote(state: State, command: Command) -> None:
 
 @jit
 def take_command(
-    state: State, out: Out, command: Command, wiring: Wiring, lane: int, room: int, now_ns: int
+    state: State, out: Out, command: Command, wiring: Wiring, lane: int, room: int, closed: int, now_ns: int
 ) -> bool:
-    """Take the oldest command of a lane, if there is one. room: bytes free in the log; now_ns: wall clock."""
+    """Take the oldest command of a lane, if there is one. room: bytes free in the log; closed: the flag with which an
+    order is refused all the same, or 0; now_ns: wall clock."""
     pen = out.pen
     source = wiring.lanes[lane - 1]
     record = ring.front(source)
@@ -207,6 +209,7 @@ def take_command(
         stamp_quote(state, command)
         if room < pen[P_SEGMENT] // log.ORDER_ROOM_SHARE:
             flags |= FLAG_LOG_FULL
+        flags |= closed
     head.flags = flags
     head.lane_seq = ring.front_name(source)
     pen[P_TIME] = max(now_ns, pen[P_TIME] + 1)
@@ -230,6 +233,9 @@ def serve_lanes(state: State, out: Out, command: Command, wiring: Wiring) -> int
         if ring.front(wiring.lanes[lane - 1]) == 0:
             continue
         now = clock_ns(CLOCK_REALTIME, scratch)
+        closed = 0
+        if lane >= FIRST_ORDER_LANE and log.standby_is_away(pen[P_BASE], scratch):
+            closed = FLAG_STANDBY_AWAY
         for _ in range(LANE_BATCH):
             room = log.room(pen[P_BASE], pen[P_POSITION])
             if room < size // ROOM_STOP_SHARE:
@@ -239,7 +245,7 @@ def serve_lanes(state: State, out: Out, command: Command, wiring: Wiring) -> int
                 if room < size // ROOM_HOLD_SHARE:
                     break
                 order_ahead(state, wiring.lanes[lane - 1])
-            if not take_command(state, out, command, wiring, lane, room, now):
+            if not take_command(state, out, command, wiring, lane, room, closed, now):
                 break
             taken += 1
     if taken > 0:

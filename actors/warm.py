@@ -18,6 +18,7 @@ from actors.breaks import on_break
 from actors.cancel import on_cancel
 from actors.due import due_orders, found_rows
 from actors.emit import SCRATCH_BYTES, command_slot, journal, make_pen
+from actors.marks import MarkedReplica
 from actors.new_order import on_new_order
 from actors.replace import on_replace
 from actors.replay import Replica
@@ -32,6 +33,7 @@ from core.records import TICK_BYTES, Source
 from shared_mem import log
 from shared_mem.broadcast import Broadcast, BroadcastReader
 from shared_mem.log import Reader
+from shared_mem.log_copy import LogCopy
 from shared_mem.log_reader import LogReader
 from shared_mem.log_recovery import proof_of_sync, proven_sync
 from shared_mem.ring import Ring
@@ -108,7 +110,12 @@ class _Bench:
     def replica(self) -> None:
         replica = Replica(self.capacity, self.segment_bytes)
         reader = LogReader(self.log_dir, self.run_dir, Reader.AUDIT)
-        replica.follow(reader)
+        copy = LogCopy(
+            self.log_dir.with_name("copy"), self.run_dir.with_name("copied"), 0, self.segment_bytes
+        )
+        copy.take(reader.raw(reader.end_position()), is_whole=True)
+        copy.close()
+        MarkedReplica(replica, self.segment_bytes).follow(reader)
         reader.read()
         reader.park()
         reader.wake()

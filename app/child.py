@@ -28,6 +28,8 @@ from app.roles import Main
 NAME_CHARACTERS_MAX: Final = 15
 _PR_SET_NAME: Final = 15
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
+# As in shared_mem/lease.py; a test holds them equal. What ends with it must not be started again on this host.
+EXIT_LEASE_OVER: Final = 77
 LOG_FORMAT: Final = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
@@ -91,19 +93,37 @@ def fork(name: str, main: Main, config: Config, to_close: Iterable[int]) -> Chil
         for descriptor in (readable, *to_close):
             os.close(descriptor)
         _settle(name, config)
+        _watch_the_lease(name, config)
         main(config, _ready(writable))
         code = 0
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else 1
         if isinstance(end.code, str):
             sys.stderr.write(end.code + "\n")
-    except BaseException:  # whatever it is, it must not unwind into the supervisor's frames
+    except BaseException as error:  # whatever it is, it must not unwind into the supervisor's frames
+        code = _exit_code_of(error)
         traceback.print_exc()
     finally:
         logging.shutdown()
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
+
+
+def _watch_the_lease(name: str, config: Config) -> None:
+    """Only where there is a standby, and so a lease."""
+    if config.standby_key is not None:
+        from app import lease_watch  # here, and not above: see `_exit_code_of`
+
+        if name in lease_watch.WATCHING:
+            lease_watch.start(config)
+
+
+def _exit_code_of(error: BaseException) -> int:
+    """Here, and not above: the commands that trade nothing need not load what compiles."""
+    from shared_mem.lease import LeaseOver
+
+    return EXIT_LEASE_OVER if isinstance(error, LeaseOver) else 1
 
 
 def _settle(name: str, config: Config) -> None:

@@ -10,13 +10,13 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import metadata
 from typing import Final, NamedTuple
 
 import msgspec
 
-from app import admin_command, config, fix_command, logs, options, stack
+from app import admin_command, config, fix_command, logs, options, stack, standby_command
 from app.config import Config, ConfigError
 from app.embedded.server import ServerError
 from app.faults import StackError
@@ -67,6 +67,14 @@ def _up(words: argparse.Namespace) -> int:
     return stack.detached(load, words.plan)
 
 
+def _standby(words: argparse.Namespace) -> int:
+    return standby_command.standby(lambda given: _config(words, given), words)
+
+
+def _takeover(words: argparse.Namespace) -> int:
+    return standby_command.takeover(_config(words), words)
+
+
 def _down(words: argparse.Namespace) -> int:
     print(stack.down(_config(words)))
     return 0
@@ -76,7 +84,7 @@ def _status(words: argparse.Namespace) -> int:
     settings = _config(words)
     current = stack.current(settings)
     if words.json:
-        print(json.dumps(current.public(), indent=2))
+        print(json.dumps(current.public() | standby_command.seen(settings), indent=2))
         return 0 if current.ready else EXIT_FAULT
     if not current.processes:
         print(f"nothing runs on {settings.data_dir}; `tradewind up` starts a stack")
@@ -84,6 +92,8 @@ def _status(words: argparse.Namespace) -> int:
     print("ready" if current.ready else "not ready")
     for process in current.processes:
         print(f"  {process.name:14} {process.state:9} {process.pid or '-':>8}  {process.detail}".rstrip())
+    if seen := standby_command.seen(settings):
+        print(f"  {'standby':14} {standby_command.in_words(seen)}")
     for name, place in (current.endpoints | current.demo).items():
         print(f"  {name:14} {place}")
     return 0 if current.ready else EXIT_FAULT
@@ -217,6 +227,18 @@ def _bench_words(parser: argparse.ArgumentParser) -> None:
 COMMANDS: Final = (
     Command("up", "start a stack, and stop it with Ctrl-C", _up_words, _up),
     Command("down", "stop a stack that was started with --detach", _no_words, _down),
+    Command(
+        "standby",
+        "follow another host's shard, to take it over",
+        standby_command.add_standby_words,
+        _standby,
+    ),
+    Command(
+        "takeover",
+        "make the standby of this data folder the owner",
+        standby_command.add_takeover_words,
+        _takeover,
+    ),
     Command("status", "what runs, and where", _status_words, _status),
     Command("logs", "what the processes print", _logs_words, _logs),
     Command("run", "run one role in the foreground, for containers", _run_words, _run),
@@ -271,8 +293,9 @@ def _epilog() -> str:
     return "\n".join(lines)
 
 
-def _config(words: argparse.Namespace) -> Config:
+def _config(words: argparse.Namespace, more: Mapping[str, str] | None = None) -> Config:
     given = {option.name: getattr(words, f"option_{option.name}") for option in options.OPTIONS}
+    given |= more or {}
     return config.load(given)
 
 

@@ -23,14 +23,23 @@ from typing import Any, Final, Literal
 import msgspec
 
 from app.embedded.secret import read_secret
-from app.options import DROP_COPY_GRACE_MS, OPTIONS, PORT_OFFSETS, PREFIX, Address, Option
+from app.options import (
+    DROP_COPY_GRACE_MS,
+    LEASE_MS,
+    OPTIONS,
+    PORT_OFFSETS,
+    PREFIX,
+    STANDBY_AWAY_MS,
+    Address,
+    Option,
+)
 from fix.simulator.words import Fault
 
 CONFIG_FILE: Final = "tradewind.toml"
 SHM_DIR: Final = Path("/dev/shm")
 # The simulator answers on the loopback only, whatever address the doors listen on.
 VENUE_HOST: Final = "127.0.0.1"
-Gate = Literal["written", "synced"]
+Gate = Literal["written", "synced", "replicated"]
 # Whom orders meet in the simulator besides each other: what is replayed, or a flow invented by a seed.
 VenueMarket = Literal["replay", "flow"]
 # A venue as it should be, or one on a bad day (fix/simulator/temper.py), to test who trades there.
@@ -49,6 +58,7 @@ class Ports(msgspec.Struct, frozen=True):
     venue: int
     smtp: int
     drop_copy: int
+    standby: int
     postgres: int
     nats: int
     valkey: int
@@ -90,10 +100,22 @@ class Config(msgspec.Struct, frozen=True):
     """Segments of the log younger than this stay, whoever has read them (`shared_mem/retention.py`)."""
     passive_after_hours: int = 720
     """Accounts that did nothing for so long leave the hot tables (`actors/passive.py`)."""
+    standby_key: Path | None = None
+    """What this host and its standby prove themselves with; None: there is no standby, and no lease is kept."""
+    standby_of: Address | None = None
+    when_standby_away: Literal["reject", "degrade"] = "reject"
+    standby_away_ms: int = STANDBY_AWAY_MS
+    lease_ms: int = LEASE_MS
+    takeover_after_ms: int = 0
     fix_tls_cert: Path | None = None
     fix_tls_key: Path | None = None
     fix_tls_ca: Path | None = None
     fix_lenient: frozenset[str] = frozenset()
+
+    @property
+    def syncs(self) -> bool:
+        """Whether what leaves has to be on this host's disk first: stores sync each append."""
+        return self.gate != "written"
 
     @property
     def log_dir(self) -> Path:
@@ -133,6 +155,7 @@ _PATHS: Final = (
     "replay",
     "venue_file",
     "drop_copy_file",
+    "standby_key",
     "fix_tls_cert",
     "fix_tls_key",
     "fix_tls_ca",
@@ -239,6 +262,10 @@ def _build(values: dict[str, Any]) -> Config:
     if values["fix_tls_ca"] is not None and values["fix_tls_cert"] is None:
         raise ConfigError(
             "fix_tls_ca needs fix_tls_cert and fix_tls_key: without TLS nobody shows a certificate"
+        )
+    if values["gate"] == "replicated" and values["standby_key"] is None:
+        raise ConfigError(
+            "gate 'replicated' needs a standby, and that needs standby_key; give both or neither"
         )
     if values["venue_market"] == "flow" and replay is not None:
         raise ConfigError("venue_market 'flow' and replay exclude each other; leave one of them out")

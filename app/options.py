@@ -17,7 +17,7 @@ from app.fix_settings import faults, fix_rules
 PREFIX: Final = "TRADEWIND_"
 # Ports of a stack are offsets from one base, so that two stacks differ in one number.
 PORT_OFFSETS: Final = {
-    "rest": 0, "fix": 1, "venue": 2, "smtp": 3, "drop_copy": 4, "postgres": 10, "nats": 11, "valkey": 12,
+    "rest": 0, "fix": 1, "venue": 2, "smtp": 3, "drop_copy": 4, "standby": 5, "postgres": 10, "nats": 11, "valkey": 12,
 }  # fmt: skip
 PORT_OFFSET_MAX: Final = max(PORT_OFFSETS.values())
 PORT_BASE_MIN: Final = 1024  # below, only root may listen
@@ -34,6 +34,13 @@ KEEP_HOURS_MAX: Final = 876_000
 # (fix/initiator.py), a role's restart 2 s.
 DROP_COPY_GRACE_MS: Final = 10_000
 DROP_COPY_GRACE_MS_MAX: Final = 3_600_000
+# How long an owner may act without a word of the database or of its standby; a take-over waits as long.
+LEASE_MS: Final = 2000
+# A round trip and two syncs take milliseconds; a standby that restarts, some hundred.
+STANDBY_AWAY_MS: Final = 1000
+# Below, a busy machine's scheduler would end owners; above, nobody would call it a take-over.
+STANDBY_MS_MIN: Final = 100
+STANDBY_MS_MAX: Final = 600_000
 
 
 class Address(NamedTuple):
@@ -91,11 +98,31 @@ def _whole(text: str) -> int:
 
 
 def _gate(text: str) -> str:
-    if text not in ("written", "synced"):
+    if text not in ("written", "synced", "replicated"):
         raise ValueError(
-            'give "written" (survives the death of any process) or "synced" (survives power loss too)'
+            'give "written" (survives the death of any process), "synced" (survives power loss too) or '
+            '"replicated" (survives the loss of this host: a standby has it)'
         )
     return text
+
+
+def _when_standby_away(text: str) -> str:
+    if text not in ("reject", "degrade"):
+        raise ValueError(
+            'give "reject" (no order without the standby) or "degrade" (go on as gate synced, alarmed)'
+        )
+    return text
+
+
+def _standby_ms(text: str) -> int:
+    number = _whole(text)
+    if not STANDBY_MS_MIN <= number <= STANDBY_MS_MAX:
+        raise ValueError(f"give milliseconds, from {STANDBY_MS_MIN} to {STANDBY_MS_MAX}")
+    return number
+
+
+def _takeover_ms(text: str) -> int:
+    return 0 if text == "0" else _standby_ms(text)
 
 
 def _venue_market(text: str) -> str:
@@ -165,7 +192,31 @@ OPTIONS: Final = (
     Option("replay", _path, None, "FILE", "an order-by-order recording (.dbn or .dbn.zst) to trade against"),
     Option("speed", _speed, "1", "N", "multiple of recorded time at which the replay runs, or max"),
     Option(
-        "gate", _gate, "written", "GATE", "how far the log must be before effects leave: written or synced"
+        "gate",
+        _gate,
+        "written",
+        "GATE",
+        "how far the log must be before effects leave: written, synced or replicated",
+    ),
+    Option("standby_key", _path, None, "FILE", "the key (mode 600) that this host and its standby share"),
+    Option("standby_of", _address, None, "HOST:PORT", "the owner that this host is the standby of"),
+    Option(
+        "when_standby_away",
+        _when_standby_away,
+        "reject",
+        "ANSWER",
+        "gate replicated and no standby: reject orders, or degrade to synced with an alarm",
+    ),
+    Option(
+        "standby_away_ms", _standby_ms, str(STANDBY_AWAY_MS), "MS", "silence after which the standby is away"
+    ),
+    Option("lease_ms", _standby_ms, str(LEASE_MS), "MS", "how long an owner acts without a renewed lease"),
+    Option(
+        "takeover_after_ms",
+        _takeover_ms,
+        "0",
+        "MS",
+        "silence of the owner after which its standby takes over; 0: by command only",
     ),
     Option("day_end", time_of_day, None, "HH:MM", "UTC time at which day orders expire; default: never"),
     Option("idle", _idle, "park", "NAME", "the shard with nothing to do: spin, pause, yield or park"),

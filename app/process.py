@@ -17,7 +17,7 @@ import signal
 from enum import StrEnum
 from typing import Final
 
-from app.child import Child
+from app.child import EXIT_LEASE_OVER, Child
 from app.embedded.server import EmbeddedServer
 from app.roles import SERVERS, Main, Role
 from app.status import ProcessStatus, start_time
@@ -52,6 +52,7 @@ class Process:
         self.not_before = 0.0
         self._ready_at = 0.0
         self._quick_deaths = 0
+        self.lease_is_over = False
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -73,6 +74,11 @@ class Process:
     def serves(self) -> bool:
         """Whether what needs this process may start."""
         return self.state is (State.DONE if self.once else State.READY)
+
+    @property
+    def holds(self) -> bool:
+        """Whether it does its work well while what needs it waits, perhaps for days: a standby."""
+        return isinstance(self.work, Role) and self.work.holds and self.state is State.READY
 
     def began(self, child: Child) -> None:
         assert self.state is State.WAITING
@@ -101,7 +107,10 @@ class Process:
         settled = self.state is State.READY and now_s - self._ready_at >= READY_SETTLED_S
         self._quick_deaths = 0 if settled else self._quick_deaths + 1
         self.detail = died_of(exit_code)
-        if self._quick_deaths >= QUICK_DEATHS_MAX:
+        if exit_code == EXIT_LEASE_OVER:
+            self.state = State.FAILED
+            self.lease_is_over = True
+        elif self._quick_deaths >= QUICK_DEATHS_MAX:
             self.state = State.FAILED
         else:
             self.state = State.WAITING

@@ -71,7 +71,7 @@ def up(
     preflight.check_elsewhere(config)
 
     processes = [Process(server) for server in _servers(config)]
-    processes += [Process(role) for role in plan.roles]
+    processes += [Process(role) for role in plan.roles if role.wanted(config)]
     supervisor = Supervisor(config, processes, _tell, inherited=[held, *inherited])
     try:
         with _interruptible():

@@ -80,6 +80,10 @@ class Supervisor:
             if not self._was_ready and self._all_ready():
                 self._was_ready = True
                 on_ready()
+            if any(process.lease_is_over for process in self._processes):
+                self._tell("another host owns the shard, or this one's lease has run out: stopping all of it")
+                exit_code = child.EXIT_LEASE_OVER
+                break
             if blocked := self._blocked():
                 self._tell(blocked)
                 exit_code = 1
@@ -144,7 +148,14 @@ class Supervisor:
         return all(self._by_name[name].serves for name in process.needs if name in self._by_name)
 
     def _all_ready(self) -> bool:
-        return all(process.serves or process.state is State.DONE for process in self._processes)
+        held = any(process.holds for process in self._processes)
+        return all(
+            process.serves
+            or process.holds
+            or process.state is State.DONE
+            or (held and process.state is State.WAITING)
+            for process in self._processes
+        )
 
     def _blocked(self) -> str:
         if self._was_ready:

@@ -132,6 +132,8 @@ class ExecType(IntEnum):
 # A command's flags. LOG_FULL: the shard had no room in the log for one more order when it took this one; it
 # stands in the command so that the decision stays a function of state and command.
 FLAG_LOG_FULL: Final = 1
+# The same for gate `replicated`, and no standby that is there.
+FLAG_STANDBY_AWAY: Final = 2
 LANE_SHIFT: Final = 8
 
 

@@ -75,6 +75,7 @@ class Reject(IntEnum):
     CASH_TABLE_FULL = 512
     REPLACEMENT_TABLE_FULL = 521
     REPLACEMENTS_USED_UP = 522
+    STANDBY_AWAY = 541
     CURRENCY_UNKNOWN = 601
     CURRENCY_FIXED = 602
     GROUP_UNKNOWN = 603
@@ -332,6 +333,13 @@ TEXTS: Final[dict[Reject, RejectText]] = {
     Reject.LOG_FULL: RejectText(
         "room",
         "the log has no room: its disk is full or behind; cancels are still served",
+        Unit.PLAIN,
+        503,
+        50310000,
+    ),
+    Reject.STANDBY_AWAY: RejectText(
+        "room",
+        "the standby is away, and without it no order is taken here; cancels are still served",
         Unit.PLAIN,
         503,
         50310000,

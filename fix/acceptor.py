@@ -30,7 +30,7 @@ from typing import Final
 from fix import codec
 from fix.codec import Framer, Message, ParseError
 from fix.connection import Clockwork, Connection
-from fix.durable import Application, DurableSession, SessionKey
+from fix.durable import Application, DurableSession, SessionKey, Wire
 from fix.session import LOGON_TIMEOUT_NS, Role, Session, SessionConfig
 from fix.store import Store
 from fix.tags import MsgType, Tag
@@ -67,7 +67,8 @@ def only(comp_ids: Collection[str]) -> Admit:
 class Acceptor:
     """`comp_id` is ours: the TargetCompID (56) that peers send. `folder` gets one store for each session.
 
-    `configure` makes the sessions' configurations; without it they are FIX.4.4's with all its defaults.
+    `configure` makes the sessions' configurations; without it they are FIX.4.4's with all its defaults. `guard` may put
+    a wire of its own before each connection's (`fix/guarded_wire.py`).
     """
 
     def __init__(
@@ -79,9 +80,11 @@ class Acceptor:
         sync: bool = False,
         clock: Callable[[], int] = time.time_ns,
         configure: Configure | None = None,
+        guard: Callable[[DurableSession, Wire], Wire] = lambda _session, wire: wire,
     ) -> None:
         self.comp_id = comp_id
         self._configure = configure
+        self._guard = guard
         self._folder = folder
         self._application = application
         self._admit = admit
@@ -227,7 +230,7 @@ class Acceptor:
             self._refuse_stranger(connection, theirs, refusal or "")
             return
         connection.session = session
-        session.connected(connection)
+        session.connected(self._guard(session, connection))
         if refusal is None:
             session.received(data)
         else:

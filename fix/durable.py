@@ -217,6 +217,11 @@ class DurableSession:
         """The same for new orders, which leave some of it to cancels and to the session itself."""
         return UNTHROTTLED if self._throttle is None else self._throttle.room_for_orders(self._clock())
 
+    @property
+    def place(self) -> tuple[int, int]:
+        """Where the store ends: what was stored so far stands before it."""
+        return self._store.place
+
     def sent(self, seq: int) -> Message | None:
         """The application message that went out under `seq`, if it is still kept."""
         for stored in self._store.read(seq, seq):

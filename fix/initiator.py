@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Final
 
 from fix.connection import Clockwork, Connection
-from fix.durable import Application, DurableSession
+from fix.durable import Application, DurableSession, Wire
 from fix.profiles.profile import Host, ThrottleRule
 from fix.schedule import Hours, Schedule
 from fix.session import SessionConfig
@@ -62,7 +62,8 @@ class Line:
 
 
 class Initiator:
-    """`folder` is the session's store. `chance` gives numbers from 0 to 1, as random.random does.
+    """`folder` is the session's store. `chance` gives numbers from 0 to 1, as random.random does. `guard` may put a
+    wire of its own before each connection's (`fix/guarded_wire.py`).
 
     `session` is there from the start; messages sent before the peer is up are stored and reach it after the
     Logon.
@@ -77,6 +78,7 @@ class Initiator:
         sync: bool = False,
         clock: Callable[[], int] = time.time_ns,
         chance: Callable[[], float] = random.random,
+        guard: Callable[[DurableSession, Wire], Wire] = lambda _session, wire: wire,
     ) -> None:
         rule = line.throttle
         throttle = Throttle(rule.messages, rule.window_ms * 1_000_000) if rule is not None else None
@@ -85,6 +87,7 @@ class Initiator:
         self._line = line
         self._clock = clock
         self._chance = chance
+        self._guard = guard
         self._host = 0  # which of the line's hosts is next
         self._hours: Hours | None = None
         self._ended = asyncio.Event()
@@ -193,7 +196,7 @@ class Initiator:
         if is_new and self.session.next_out == self.session.next_in == 1:
             self._note_hours()
             is_new = False  # the numbers have not been used
-        self.session.connected(connection, reset=is_new)
+        self.session.connected(self._guard(self.session, connection), reset=is_new)
         if is_new:
             self._note_hours()  # after the reset: a kill -9 in between resets once more, never once too little
 

@@ -110,6 +110,14 @@ def _write_record(
     return _HEAD.pack(_MAGIC, zlib.crc32(body, zlib.crc32(length)), len(body)) + body
 
 
+def whole_bytes(data: bytes) -> int:
+    """How many of these bytes, which begin with a record, are whole and undamaged records."""
+    at = 0
+    while (record := _read_record(data, at)) is not None:
+        at = record.end
+    return at
+
+
 class _Segment:
     """One file. `offsets[i]` is where message first_seq + i begins, 0 for an admin message; none unless `scanned`."""
 
@@ -189,6 +197,17 @@ class Store:
         self.next_out += len(messages)
         if state is not None:
             self.state = state
+
+    @property
+    def place(self) -> tuple[int, int]:
+        """The newest segment's number, and its bytes: where the last append ended."""
+        return self._index(), self._size
+
+    def skip(self, count: int) -> None:
+        """Leaves out `count` outbound numbers, which somebody else may have used: they are gap filled. Durable when it
+        returns."""
+        self.next_out += count
+        self._new_segment(self._index() + 1)
 
     def reset(self) -> None:
         """Begins again at 1 and 1; keeps the state; forgets every message. Durable when it returns."""

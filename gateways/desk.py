@@ -7,7 +7,7 @@ Must not do: decide about risk. That is the shard's, and the shard's alone.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from actors.view import AccountView, InstrumentView, OrderView, StateView
@@ -27,7 +27,8 @@ RETRY_AFTER_S: Final = 1
 class Desk:
     """One shard as this process reaches it: its state to look at, and our two lanes to it.
 
-    `source` is the one line that says where its prices come from, `names` what its symbols stand for."""
+    `source` is the one line that says where its prices come from, `names` what its symbols stand for. `refusal`: why
+    no order is taken now, "" while they are (gateways/standby_watch.py)."""
 
     def __init__(
         self,
@@ -39,12 +40,14 @@ class Desk:
         answers: Answers,
         source: str,
         names: Mapping[str, str],
+        refusal: Callable[[], str] = lambda: "",
     ) -> None:
         self.shard = shard
         self.view = view
         self.answers = answers
         self.source = source
         self.names = names
+        self._refusal = refusal
         self._orders = orders
         self._cancels = cancels
         # Both are bounded by the instruments; neither a number nor a symbol ever changes.
@@ -55,6 +58,7 @@ class Desk:
 
     async def submit(self, account: int, request: OrderRequest) -> Event:
         """The shard's acceptance. Raises RejectedError for its reject, ApiError when it can't be asked."""
+        self._refuse_if_closed()
         instrument = self._instrument_number(request.symbol)
         request_id, future = self.answers.expect()
         command = commands.new_order(
@@ -96,6 +100,7 @@ class Desk:
     async def replace(self, account: int, order: OrderView, request: ReplaceRequest) -> Event:
         """The shard's acceptance of other terms: asked of the venue, held for, not yet in force. Raises RejectedError
         for its reject. In the orders' lane: it may ask for more than there was."""
+        self._refuse_if_closed()
         request_id, future = self.answers.expect()
         command = commands.replace(
             source=Source.GATEWAY,
@@ -115,6 +120,12 @@ class Desk:
         if event.exec_type == ExecType.REPLACE_REJECT:
             raise RejectedError(event)
         return event
+
+    def _refuse_if_closed(self) -> None:
+        if refusal := self._refusal():
+            raise ApiError(
+                UNAVAILABLE, f"{refusal}; nothing was sent: try again", retry_after_s=RETRY_AFTER_S
+            )
 
     def _push(self, lane: Ring, command: bytes, request_id: int) -> None:
         if not lane.try_push(command):

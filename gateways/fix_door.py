@@ -107,9 +107,11 @@ class FixDoor:
         view: StateView,
         orders: Ring,
         cancels: Ring,
+        refusal: Callable[[], str] = lambda: "",
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
         self._shard = shard
+        self._refusal = refusal  # why no order is taken now (gateways/standby_watch.py)
         self._authenticate = authenticate
         self._rules_of = rules_of
         self._view = view
@@ -277,17 +279,20 @@ class FixDoor:
                 client_order_id=order.client_order_id,
                 expire_time_ns=order.expire_time_ns,
             )
-            if not self._orders.try_push(command):
-                text = (
-                    f"the desk is full: {self._orders.capacity} orders wait; nothing was done, send it again"
-                )
-                raise Refusal(text, OrdRejReason.BROKER_OPTION)
+            self._push_order(command)
         except Refusal as no:
             exec_id = f"R{request_id}"
             return [fix_wire.order_refused(message, exec_id, no.reason, str(no), self._clock())]
         throttle.count(self._clock())
         unanswered.add(order.client_order_id)
         return []
+
+    def _push_order(self, command: bytes) -> None:
+        why = self._refusal()
+        if not why and not self._orders.try_push(command):
+            why = f"the desk is full: {self._orders.capacity} orders wait"
+        if why:
+            raise Refusal(f"{why}; nothing was done, send it again", OrdRejReason.BROKER_OPTION)
 
     def _check_account(self, client: Client, message: Message) -> None:
         named = message.get(Tag.Account)
@@ -338,11 +343,7 @@ class FixDoor:
                 tif=wanted.tif,
                 expire_time_ns=wanted.expire_time_ns,
             )
-            if not self._orders.try_push(command):
-                text = (
-                    f"the desk is full: {self._orders.capacity} orders wait; nothing was done, send it again"
-                )
-                raise Refusal(text, OrdRejReason.BROKER_OPTION)
+            self._push_order(command)
         except Refusal as no:
             return [fix_wire.cancel_refused(message, str(no), self._clock(), CxlRejReason.OTHER)]
         throttle.count(self._clock())

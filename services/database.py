@@ -36,7 +36,7 @@ from sqlalchemy import (
 
 # The newest revision in services/migrations/versions; a test holds the two together. Known here so that a
 # start with an up-to-date database need not load alembic.
-HEAD: Final = "0002"
+HEAD: Final = "0003"
 
 # What is worth another attempt: the server or the way to it is ill, or another transaction was first.
 # PostgresError is not as a whole: a wrong statement stays wrong.
@@ -248,6 +248,9 @@ shard_owner: Final = Table(
     Column("shard", SmallInteger, primary_key=True),
     Column("epoch", BigInteger, nullable=False),
     Column("owner", Text, nullable=False),
+    # Of a shard with a standby (services/standby/ownership.py); null where no lease is kept.
+    Column("renewed_at", DateTime(timezone=True)),
+    Column("lease_ms", Integer),
 )
 
 

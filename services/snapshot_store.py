@@ -138,17 +138,23 @@ class SnapshotStore:
 
     async def claim_epoch(self, shard: int, owner: str) -> int:
         """Become the shard's owner: its new epoch, from 1, one more than the last. On disk when this
-        returns."""
+        returns. Raises StaleEpoch for a shard with a standby, which is claimed by name (services/standby)."""
         connection = await database.connect(self._url)
         try:
             async with connection.transaction():
                 await connection.execute("SET LOCAL synchronous_commit = on")
-                epoch: int = await connection.fetchval(
+                epoch: int | None = await connection.fetchval(
                     "INSERT INTO shard_owner (shard, epoch, owner) VALUES ($1, 1, $2) ON CONFLICT (shard) "
-                    "DO UPDATE SET epoch = shard_owner.epoch + 1, owner = excluded.owner RETURNING epoch",
+                    "DO UPDATE SET epoch = shard_owner.epoch + 1, owner = excluded.owner "
+                    "WHERE shard_owner.lease_ms IS NULL RETURNING epoch",
                     shard,
                     owner,
                 )
+                if epoch is None:
+                    newest: int = await connection.fetchval(
+                        "SELECT epoch FROM shard_owner WHERE shard = $1", shard
+                    )
+                    raise StaleEpoch(shard, 0, newest)
             return epoch
         finally:
             await connection.close()

@@ -334,6 +334,8 @@ _libc_sched_yield: Any = ExternalFunction("sched_yield", types.int32())
 
 CLOCK_REALTIME: Final = 0
 CLOCK_MONOTONIC: Final = 1
+# Linux: as CLOCK_MONOTONIC, and it goes on while the machine sleeps.
+CLOCK_BOOTTIME: Final = 7
 
 
 @jit

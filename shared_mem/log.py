@@ -24,7 +24,9 @@ from pathlib import Path
 from typing import Final
 
 from shared_mem.atomics import (
+    CLOCK_BOOTTIME,
     acquire_fence,
+    clock_ns,
     copy_bytes,
     crc32c,
     crc32c_step,
@@ -97,10 +99,20 @@ FLUSH_NS: Final = 288  # from the time in its oldest record to its fdatasync's r
 FLUSH_BYTES_MAX: Final = 296
 FLUSH_NS_MAX: Final = 304
 FLUSH_NS_TOTAL: Final = 312
+REPLICATED: Final = 320  # the replicator's line: a standby has everything up to here on its disk
+# Until when, in ns of the machine's time since boot, the standby counts as there; 0: no order waits for one.
+STANDBY_UNTIL: Final = 328
+DEGRADED: Final = (
+    336  # not 0: the standby is away, and gate `replicated` stands where `synced` does, as configured
+)
+GRANTED_UNTIL: Final = 344  # as LEASE_UNTIL, by the standby's word over the link (shared_mem/lease.py)
 BELLS: Final = 384  # one line a reader: its bell (shared_mem/bell.py), then where it reads and who it is
 BELL_STRIDE: Final = 64
 READER_POSITION: Final = 16
 READER_PID: Final = 24  # 0: gone
+# The owner's line. Until when, in ns of the time since boot, what the log asks for may leave; 0: no lease is kept.
+LEASE_UNTIL: Final = 3072
+FENCED: Final = 3080  # not 0: another host owns the shard. It stays
 NO_END: Final = 1 << 62
 DATA: Final = 4096
 
@@ -117,9 +129,11 @@ class Reader(IntEnum):
     AUDIT = 6
     DROP_COPY = 7
     VENUE_COPY = 8
+    STANDBY = 9
 
 
 READERS: Final = len(Reader)
+assert BELLS + READERS * BELL_STRIDE <= LEASE_UNTIL
 
 
 class Gate(IntEnum):
@@ -127,6 +141,7 @@ class Gate(IntEnum):
 
     WRITTEN = 1
     SYNCED = 2
+    REPLICATED = 3
 
 
 class LogError(RuntimeError):
@@ -252,6 +267,13 @@ def order_room(base: int, position: int) -> int:
 
 
 @jit
+def standby_is_away(base: int, scratch: int) -> bool:
+    """Whether orders wait for a standby that has not been heard of for too long. scratch: address of 16 bytes."""
+    until = load_acquire(base + STANDBY_UNTIL)
+    return until != 0 and clock_ns(CLOCK_BOOTTIME, scratch) > until
+
+
+@jit
 def ring_bells(base: int, fds: int, gate: int) -> None:
     """Wake every reader that waits for `gate`. fds: address of READERS int64 descriptors."""
     fence()
@@ -366,7 +388,9 @@ class Tail:
 
     def reached(self, gate: Gate) -> int:
         """The position up to which effects may leave at this gate."""
-        return self.synced if gate is Gate.SYNCED else self.written
+        if gate is Gate.REPLICATED and not self.word(DEGRADED):
+            return self.word(REPLICATED)
+        return self.written if gate is Gate.WRITTEN else self.synced
 
     def copy(self, position: int, length: int) -> bytes | None:
         """Bytes from the ring, not across a segment's end; None when the writer may have overwritten them."""

@@ -15,6 +15,7 @@ import numpy as np
 
 from shared_mem.bell import clear_flag, drain, open_fifo, park_flag
 from shared_mem.cursors import BEGINNING, Cursor
+from shared_mem.lease import require
 from shared_mem.log import (
     BELL_STRIDE,
     BELLS,
@@ -95,6 +96,8 @@ class LogReader:
         self._log_dir = log_dir
         self._tail = Tail.attach(run_dir)
         self._gate = gate
+        # Whoever only looks (the audit), or ships what stands here to the next owner, needs no lease.
+        self._needs_lease = reader not in (Reader.AUDIT, Reader.STANDBY)
         self._flag = self._tail.address + BELLS + int(reader) * BELL_STRIDE
         self._fd = open_fifo(run_dir / f"bell.reader.{int(reader)}")
         self._file: tuple[int, int] | None = None  # number, descriptor
@@ -121,6 +124,9 @@ class LogReader:
         store_word(self._flag + READER_POSITION, position)
 
     def end_position(self) -> int:
+        """How far it may read. Raises LeaseOver."""
+        if self._needs_lease:
+            require(self._tail)
         return self._tail.reached(self._gate)
 
     def read(self, max_records: int = 256) -> list[Record]:

@@ -25,6 +25,11 @@ from shared_mem.log import (
 )
 from shared_mem.segment import is_alive
 
+# The cursor of the standby, and how far behind what is synced it may hold the log: one that has been away for longer
+# begins anew from a snapshot. 4 GiB are some fifteen million orders.
+STANDBY_CURSOR: Final = "standby"
+STANDBY_BYTES_MAX: Final = 4 << 30
+
 # The cursor of the newest snapshot that every place has which keeps snapshots.
 SNAPSHOTS_CURSOR: Final = "snapshots"
 
@@ -64,6 +69,9 @@ def holders(tail: Tail, cursors_dir: Path) -> list[Holder]:
     found += [
         Holder(f"reader {reader.name.lower()}", position) for reader, position in living_readers(tail).items()
     ]
+    standby = (f"cursor {STANDBY_CURSOR}", f"reader {Reader.STANDBY.name.lower()}")
+    oldest = tail.synced - STANDBY_BYTES_MAX
+    found = [holder for holder in found if holder.position >= oldest or holder.name not in standby]
     return sorted(found, key=lambda holder: holder.position)
 
 

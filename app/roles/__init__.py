@@ -24,6 +24,8 @@ class Role(NamedTuple):
     needs: tuple[str, ...]
     stop_stage: int
     once: bool = False  # does its work and ends; what needs it waits for that end
+    holds: bool = False  # `once`, and ready long before: what needs it may wait for ever
+    only_with: str = ""  # runs only where the configuration has a value of this name
 
     @property
     def module(self) -> str:
@@ -31,6 +33,9 @@ class Role(NamedTuple):
 
     def load(self) -> ModuleType:
         return importlib.import_module(self.module)
+
+    def wanted(self, config: Config) -> bool:
+        return not self.only_with or getattr(config, self.only_with) is not None
 
     def main(self) -> Main:
         entry: Main = self.load().main
@@ -43,6 +48,7 @@ ROLES: Final = (
     Role("migrate", ("postgres",), FOLLOWERS, once=True),
     Role("mailbox", (), MAIL),
     Role("shard", ("migrate",), SHARD),
+    Role("replicator", ("shard",), LOG_FOLLOWERS, only_with="standby_key"),
     Role("venue", ("shard",), VENUES),
     Role("fix", ("shard",), VENUES),
     Role("venue-copy", ("shard",), VENUES),

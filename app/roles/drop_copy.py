@@ -12,6 +12,7 @@ from typing import Final
 
 from actors.view import StateView
 from app.config import Config
+from app.guards import Guards
 from fix.acceptor import Acceptor
 from fix.tls import TlsFiles, listening
 from gateways.drop_copy import DropCopyDoor
@@ -37,7 +38,7 @@ def main(config: Config, ready: Callable[[], None]) -> None:
 
 async def _serve(config: Config, ready: Callable[[], None]) -> None:
     view = await _attached(config)
-    gate = Gate.SYNCED if config.gate == "synced" else Gate.WRITTEN
+    gate = Gate[config.gate.upper()]
 
     def open_log(position: int) -> LogReader:
         return LogReader(config.log_dir, config.run_dir, Reader.DROP_COPY, position, gate)
@@ -45,7 +46,9 @@ async def _serve(config: Config, ready: Callable[[], None]) -> None:
     credentials = Credentials.load(config.credentials_path)
     door = DropCopyDoor(shard=config.shard, credentials=credentials, view=view, open_log=open_log)
     folder = config.data_dir / "fix" / "drop-copies"
-    acceptor = Acceptor(folder, COMP_ID, door, door.admit, sync=config.gate == "synced")
+    guards = Guards(config, lambda session: folder / session.key.target)
+    acceptor = Acceptor(folder, COMP_ID, door, door.admit, sync=config.syncs, guard=guards.wire)
+    guards.end_with = acceptor.end_with
     door.attach(acceptor)
     tls = None
     if config.fix_tls_cert is not None:

@@ -14,6 +14,7 @@ from typing import Final
 from actors.shard import BELL_FILE, LANE_FILES, Lane
 from actors.view import StateView
 from app.config import Config
+from app.guards import Guards
 from fix.initiator import Initiator
 from fix.log_follower import LogFollower
 from fix.order_bodies import OrderBodies
@@ -56,16 +57,20 @@ async def _serve(config: Config, ready: Callable[[], None]) -> None:
     )
     # A session's numbers are between two parties: another venue gets a store of its own.
     name = "venue" if venue is SIMULATOR else f"venue-{venue.sender}-{venue.target}"
+    folder = config.data_dir / "fix" / name
+    guards = Guards(config, lambda _session: folder)
     initiator = Initiator(
-        config.data_dir / "fix" / name,
+        folder,
         session_config(profile, venue.sender, venue.target, venue.secrets, venue.folder),
         router,
         line_to(profile, hosts or venue.hosts, venue.tls_files),
-        sync=config.gate == "synced",
+        sync=config.syncs,
+        guard=guards.wire,
     )
+    guards.end_with = initiator.end_with
     session = initiator.session
     expect_from(session, view.venue_seq())
-    gate = Gate.SYNCED if config.gate == "synced" else Gate.WRITTEN
+    gate = Gate[config.gate.upper()]
     reader = _reader(config, cursor_of(session), gate)
     follower = LogFollower(
         reader,

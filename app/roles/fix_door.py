@@ -12,12 +12,14 @@ from typing import Final
 from actors.shard import BELL_FILE, LANE_FILES, Lane
 from actors.view import StateView
 from app.config import Config
+from app.guards import Guards
 from fix.acceptor import Acceptor
 from fix.log_follower import LogFollower
 from fix.tls import TlsFiles, listening
 from gateways.fix_door import FixDoor
 from gateways.fix_rules import client_sessions
 from gateways.identity import Credentials, Identity
+from gateways.standby_watch import StandbyWatch
 from services.serving import run_until_terminated
 from shared_mem.bell import Bell
 from shared_mem.cursors import Cursor, CursorFile
@@ -54,14 +56,19 @@ async def _serve(config: Config, ready: Callable[[], None]) -> None:
         view=view,
         orders=orders,
         cancels=cancels,
+        refusal=StandbyWatch(config.run_dir).refusal,
     )
     folder = config.data_dir / "fix" / "clients"
     configure = client_sessions(COMP_ID, config.fix_lenient)
-    acceptor = Acceptor(folder, COMP_ID, door, door.admit, config.gate == "synced", configure=configure)
+    guards = Guards(config, lambda session: folder / session.key.target)
+    acceptor = Acceptor(
+        folder, COMP_ID, door, door.admit, config.syncs, configure=configure, guard=guards.wire
+    )
+    guards.end_with = acceptor.end_with
     tls = None
     if config.fix_tls_cert is not None:
         tls = listening(TlsFiles(config.fix_tls_cert, config.fix_tls_key, config.fix_tls_ca))
-    gate = Gate.SYNCED if config.gate == "synced" else Gate.WRITTEN
+    gate = Gate[config.gate.upper()]
     position = door.attach(acceptor)
     reader = LogReader(config.log_dir, config.run_dir, Reader.FIX_DOOR, position or 0, gate)
     if position is None:

@@ -26,6 +26,7 @@ from gateways.desk import Desk
 from gateways.identity import Credentials, Identity
 from gateways.log_feed import LogFeed
 from gateways.settings import GatewaySettings
+from gateways.standby_watch import StandbyWatch
 from gateways.tick_feed import TickFeed
 from marketdata.instruments import definitions
 from shared_mem.bell import Bell
@@ -81,7 +82,7 @@ def main(config: Config, ready: Callable[[], None]) -> None:
         account = desk.view.account_by_text(text)
         return None if account is None else account.account
 
-    gate = Gate.SYNCED if config.gate == "synced" else Gate.WRITTEN
+    gate = Gate[config.gate.upper()]
     app = create_app(
         desk=desk,
         identity=Identity(Credentials.load(config.credentials_path), account_number),
@@ -131,6 +132,7 @@ def _desk(config: Config, stopping: threading.Event) -> Desk | None:
                 answers=Answers(time.time_ns()),
                 source=known[0].label,
                 names={instrument.symbol: instrument.name for instrument in known},
+                refusal=StandbyWatch(config.run_dir).refusal,
             )
         except SegmentMissing:
             stopping.wait(LOOK_S)

@@ -2,7 +2,7 @@
 
 It follows what is synced, whatever gate the stack has for its orders: a power cut may take the end of a log
 that is only written, and the stream would then tell of events that never were. Nobody waits for it by the
-millisecond.
+millisecond. At gate `replicated` it follows what a standby has: the stream is never ahead of the next owner's log.
 """
 
 from __future__ import annotations
@@ -20,12 +20,11 @@ from shared_mem.log_reader import LogReader, first_kept
 
 
 def main(config: Config, ready: Callable[[], None]) -> None:
+    gate = Gate.REPLICATED if config.gate == "replicated" else Gate.SYNCED
     publisher = Publisher(
         nats_url=config.nats_url,
         shard=config.shard,
-        open_log=lambda position: LogReader(
-            config.log_dir, config.run_dir, Reader.PUBLISHER, position, Gate.SYNCED
-        ),
+        open_log=lambda position: LogReader(config.log_dir, config.run_dir, Reader.PUBLISHER, position, gate),
         names=Names(ShardTables(config.run_dir)),
         cursor_file=CursorFile(config.cursors_dir, "publisher"),
         on_serving=ready,

@@ -21,6 +21,7 @@ from actors.idle_accounts import IdleAccounts
 from actors.shard import Lane, Shard
 from actors.tables import R_GROUPS
 from actors.view import StateView
+from app import ownership
 from app.admin import alone
 from app.config import Config
 from app.stored_snapshots import offers
@@ -148,8 +149,9 @@ def _lookout(config: Config, shard: Shard) -> Lookout:
 def main(config: Config, ready: Callable[[], None]) -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
     shard = Shard(config.log_dir, config.run_dir, config.shard, idle=strategy(config.idle))
+    claimed = ownership.claim(config) if config.standby_key is not None else None
     try:
-        found = shard.recover(offers(config), epoch=claim_epoch(config))
+        found = shard.recover(offers(config), epoch=claimed.epoch if claimed else claim_epoch(config))
     except LogError as error:
         # One line that says what a person can do: the supervisor shows a process's last one.
         look = "`tradewind recover --dry-run` looks without changing anything"
@@ -158,6 +160,9 @@ def main(config: Config, ready: Callable[[], None]) -> None:
         "recovered to seq %d: snapshot at %d and %d commands; state %s",
         found.seq, found.snapshot_seq, found.commands_replayed, found.state_hash,
     )  # fmt: skip
+    ownership.say_whether_orders_wait(config, shard.writer.tail)
+    if claimed is not None:
+        ownership.keep(config, shard.writer.tail, claimed)
     shard.start()
     _bootstrap(config, shard)
     lookout = _lookout(config, shard)

@@ -1,9 +1,9 @@
 """The role `snapshots`: a replica that follows the log, proves each step, and stores snapshots.
 
-Always holds: it applies only what is synced, so that no snapshot is ever ahead of the log on disk; it never
-stops the shard. A replica that diverges ends with its place named: the shard's state is then not what its log
-says. Postgres away: the local file still gets its snapshot. What lies before the newest snapshot that both of them
-have, and before what anyone else needs, is let go of the log (shared_mem/retention.py).
+Always holds: it applies only what is synced (at gate `replicated`, what a standby has), so that no snapshot is ever
+ahead of the log on disk; it never stops the shard. A replica that diverges ends with its place named: the shard's state
+is then not what its log says. Postgres away: the local file still gets its snapshot. What lies before the newest
+snapshot that both of them have, and before what anyone else needs, is let go of the log (shared_mem/retention.py).
 """
 
 from __future__ import annotations
@@ -16,6 +16,9 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+import msgspec
+
+from actors.marks import MarkedReplica
 from actors.recovery import begin
 from actors.replay import Replica
 from actors.snapshot import Snapshot, take, write_file
@@ -24,6 +27,7 @@ from app.config import Config
 from app.stored_snapshots import offers, snapshot_path
 from services import database
 from services.snapshot_store import SnapshotStore, StaleEpoch
+from services.standby.owner_link import MARKS_FILE
 from shared_mem.cursors import Cursor, CursorFile
 from shared_mem.log import Gate, Reader, Tail
 from shared_mem.log_reader import LogReader
@@ -74,9 +78,13 @@ class Snapshots:
         for line in begun.refused:
             _log.error("%s", line)
         self.replica = Replica(Capacity(), tail.segment_bytes, begun.state)
+        gate = Gate.REPLICATED if config.gate == "replicated" else Gate.SYNCED
         self._reader = LogReader(
-            config.log_dir, config.run_dir, Reader.SNAPSHOTS, self.replica.position, Gate.SYNCED
+            config.log_dir, config.run_dir, Reader.SNAPSHOTS, self.replica.position, gate
         )
+        segment_bytes = self._reader.tail.segment_bytes
+        self._marked = MarkedReplica(self.replica, segment_bytes)
+        self._marks_told = 0
         self._stored = self._commands()
         self._stored_at = time.monotonic()
         self._cursor = CursorFile(config.cursors_dir, SNAPSHOTS_CURSOR)
@@ -87,13 +95,24 @@ class Snapshots:
 
     def step(self) -> None:
         """Follow; store when it is time."""
-        self.replica.follow(self._reader)
+        self._marked.follow(self._reader)
+        self._tell_marks()
         new = self._commands() - self._stored
         if new >= SNAPSHOT_COMMANDS or (new and time.monotonic() - self._stored_at >= SNAPSHOT_S):
             self.store()
         if time.monotonic() - self._trimmed_at >= TRIM_S:
             self._trimmed_at = time.monotonic()
             self.trim()
+
+    def _tell_marks(self) -> None:
+        """For the standby, which takes its own at the same places (actors/marks.py)."""
+        marks = list(self._marked.marks)
+        if marks and marks[-1].seq != self._marks_told:
+            path = self._config.run_dir / MARKS_FILE
+            fresh = path.with_suffix(".new")
+            fresh.write_bytes(msgspec.json.encode(marks))
+            fresh.replace(path)
+            self._marks_told = marks[-1].seq
 
     def trim(self) -> None:
         """Let go of the segments that nobody needs and that are old enough."""

@@ -84,7 +84,7 @@ async def _serve(config: Config, ready: Callable[[], None]) -> None:
         folder,
         COMP_ID,
         lambda _key, _logon: None,  # whoever has a session here: nobody is asked for a password
-        sync=config.gate == "synced",
+        sync=config.syncs,
         temper=temper,
         copy_faults=faults,
         configure=SESSIONS.config_of,

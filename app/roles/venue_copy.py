@@ -15,6 +15,7 @@ from typing import Final
 from actors.shard import BELL_FILE, LANE_FILES, Lane
 from actors.view import StateView
 from app.config import VENUE_HOST, Config
+from app.guards import Guards
 from app.options import Address
 from fix.initiator import Initiator
 from fix.log_follower import LogFollower
@@ -65,14 +66,18 @@ async def _serve(config: Config, ready: Callable[[], None]) -> None:
     copy = VenueCopy(config.shard, breaks, lambda n: _symbol(view, n), config.drop_copy_grace_ms * _NS_PER_MS)
     profile = venue.its_profile()
     hosts = (Host(*config.venue_address),) if venue is SIMULATOR_COPY else venue.hosts
+    folder = config.data_dir / "fix" / f"copy-{venue.sender}-{venue.target}"
+    guards = Guards(config, lambda _session: folder)
     initiator = Initiator(
-        config.data_dir / "fix" / f"copy-{venue.sender}-{venue.target}",
+        folder,
         session_config(profile, venue.sender, venue.target, venue.secrets, venue.folder),
         copy,
         line_to(profile, hosts, venue.tls_files),
-        sync=config.gate == "synced",
+        sync=config.syncs,
+        guard=guards.wire,
     )
-    gate = Gate.SYNCED if config.gate == "synced" else Gate.WRITTEN
+    guards.end_with = initiator.end_with
+    gate = Gate[config.gate.upper()]
     reader = _reader(config, copy, copy.attach(initiator.session), gate)
     await _catch_up(copy, reader, breaks)
     follower = LogFollower(reader, copy.take, initiator.end_with, copy.may_read)
