@@ -24,6 +24,7 @@ from shared_mem.atomics import copy_bytes, load_i64, load_u16, load_u32, store_i
 from shared_mem.flusher import FLUSH_POLL_S, Flusher
 from shared_mem.jit import jit
 from shared_mem.log import LogCorrupt, LogError, segment_numbers, segment_path
+from shared_mem.log_folder import ID_FILE, claim, write_durably
 from shared_mem.log_writer import LogWriter
 
 # Of a segment, what is taken at most before it is flushed: the tail holds one segment, and its flusher must keep up.
@@ -136,10 +137,13 @@ def end_of(log_dir: Path, segment_bytes: int, position: int) -> End:
 def adopt(log_dir: Path, log_id: int, first_position: int, segment_bytes: int) -> None:
     """Make an empty folder the beginning of a copy: of the log `log_id`, from the segment of `first_position` on."""
     log_dir.mkdir(parents=True, exist_ok=True)
+    claim(
+        log_dir, log.LAYOUT, log.VERSION
+    )  # before there is a segment, which without it would count as an old one
     if first_position:
         with segment_path(log_dir, first_position // segment_bytes).open("wb") as file:
             file.truncate(segment_bytes)
-    (log_dir / "log.id").write_text(f"{log_id}\n")
+    write_durably(log_dir / ID_FILE, f"{log_id}\n".encode())
 
 
 class LogCopy:

@@ -20,8 +20,8 @@ import msgspec
 
 from app.config import Config
 from app.ownership import TakenOver, host_name, taken_over, taken_over_path
-from app.stored_snapshots import snapshot_path
 from app.standby_command import ANSWER_FILE, REQUEST_FILE, Answer, Request, write
+from app.stored_snapshots import snapshot_path
 from fix.store import Store
 from services import database
 from services.standby import ownership
