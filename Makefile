@@ -10,6 +10,10 @@ MAKEFLAGS += --no-print-directory
 BIN := .venv/bin
 PYTHON := $(BIN)/python
 ARGS ?=
+# make simulate SEEDS=1000 FIRST=1 STEPS=600
+SEEDS ?= 200
+FIRST ?= 1
+STEPS ?= 600
 # uv is taken from where it is found; where there is none it gets a small environment of its own.
 UV = $(firstword $(shell command -v uv) $(wildcard $(HOME)/.local/bin/uv $(BIN)/uv .cache/uv/bin/uv) .cache/uv/bin/uv)
 # Node.js of the machine where it is new enough, else the one out of a wheel.
@@ -18,7 +22,7 @@ NODE_IS_NEW := node -e 'const [a, b] = process.versions.node.split(".").map(Numb
 	process.exit(a > 22 || (a == 22 && b >= 12) || (a == 20 && b >= 19) ? 0 : 1)'
 ROOMS := core shared_mem actors marketdata fix gateways services app
 
-.PHONY: help setup up down test test-faults bench lint load soak stress web browser clean lock
+.PHONY: help setup up down test test-faults simulate bench lint load soak stress web browser clean lock
 
 help: ## this list
 	@echo "Tradewind: make TARGET [ARGS=\"…\"]"
@@ -38,6 +42,9 @@ test: setup web browser ## all tests, with real servers and a real browser
 
 test-faults: setup web ## kills, torn files, failing disks, cut networks: everything that tests/faults/ has, with its time
 	@$(BIN)/pytest tests/faults -m "faults or not faults" --durations=0 $(ARGS)
+
+simulate: setup ## seeded stories of a desk to which everything happens: SEEDS=1000, FIRST=1, STEPS=600
+	@$(PYTHON) -m tests.simulation --seeds $(SEEDS) --first $(FIRST) --steps $(STEPS) $(ARGS)
 
 lint: setup web ## ruff, strict types in Python and on the page
 	@$(BIN)/ruff check .

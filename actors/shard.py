@@ -220,8 +220,8 @@ def take_command(
 
 
 @jit
-def serve_lanes(state: State, out: Out, command: Command, wiring: Wiring) -> int:
-    """One round over all lanes: how many commands it took.
+def serve_lanes(state: State, out: Out, command: Command, wiring: Wiring, now_ns: int) -> int:
+    """One round over all lanes: how many commands it took. now_ns: the time, 0 for the wall clock's.
 
     The clock is read once for the batch of a lane: a batch takes some microseconds, and the call a tenth of an order's
     time. Within it each command is a nanosecond later than the one before."""
@@ -232,7 +232,7 @@ def serve_lanes(state: State, out: Out, command: Command, wiring: Wiring) -> int
     for lane in range(1, len(wiring.lanes) + 1):
         if ring.front(wiring.lanes[lane - 1]) == 0:
             continue
-        now = clock_ns(CLOCK_REALTIME, scratch)
+        now = now_ns if now_ns != 0 else clock_ns(CLOCK_REALTIME, scratch)
         closed = 0
         if lane >= FIRST_ORDER_LANE and log.standby_is_away(pen[P_BASE], scratch):
             closed = FLAG_STANDBY_AWAY
@@ -284,7 +284,7 @@ def run(state: State, out: Out, command: Command, wiring: Wiring, idle: Idle) ->
     while True:
         stopping = load_acquire(stop)  # before the lanes are looked at: what was pushed before it is served
         ticks = take_ticks(state, wiring)
-        taken = serve_lanes(state, out, command, wiring)
+        taken = serve_lanes(state, out, command, wiring, 0)
         total += taken
         if taken + ticks > 0:
             quiet = 0

@@ -121,7 +121,7 @@ def drive(
         begin = clock_ns(CLOCK_MONOTONIC, scratch)
         taken = 0
         while taken < pushed:
-            taken += shard_module.serve_lanes(state, out, command, wiring)
+            taken += shard_module.serve_lanes(state, out, command, wiring, 0)
         spent += clock_ns(CLOCK_MONOTONIC, scratch) - begin
         waited += begin - before
         done += pushed

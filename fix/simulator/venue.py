@@ -45,7 +45,7 @@ class Venue:
         self._outbox = Outbox(folder, sync)
         copies = DropCopies(self._session, self._fail, copy_faults)
         self.simulator = Simulator(exchange, self._session, clock, self._outbox, self._fail, copies, temper)
-        self.acceptor = Acceptor(folder, comp_id, self.simulator, admit, sync, configure=configure)
+        self.acceptor = Acceptor(folder, comp_id, self.simulator, admit, sync, clock, configure)
         self.simulator.tell(untold)
         for session in self.acceptor.sessions():
             if is_copy(session.key.target):

@@ -226,7 +226,7 @@ class ShardDesk:
         """One round of the loop: how many commands it took."""
         shard = self.shard
         take_ticks(shard.state, shard.wiring)
-        return int(serve_lanes(shard.state, shard.out, shard.command, shard.wiring))
+        return int(serve_lanes(shard.state, shard.out, shard.command, shard.wiring, 0))
 
     def turn_until_quiet(self) -> None:
         self.flusher.flush()  # a predecessor may have died with a tail so full that nothing more is taken
