@@ -24,7 +24,7 @@ def tell(outcome: Outcome, steps: int) -> str:
     """What a person needs who wants to know why."""
     again = f"make simulate SEEDS=1 FIRST={outcome.seed}" + (f" STEPS={steps}" if steps != STEPS else "")
     story = "\n".join(f"    {line}" for line in outcome.story)
-    return f"seed {outcome.seed}: {outcome.broken}\n{story}\n  once more: {again}"
+    return f"seed {outcome.seed}: {outcome.broken}\n    {outcome.where}\n{story}\n  once more: {again}"
 
 
 def reached(seen: Counter[str], seeds: int) -> str:

@@ -28,7 +28,7 @@ Ranges = list[tuple[int, int]]
 
 
 class Disk:
-    """Everything below `root`, whose folders are flat. `torn`: how many unsynced sectors end half new."""
+    """Everything below `root`. `torn`: how many unsynced sectors end half new."""
 
     def __init__(self, world: World, root: Path, torn: float) -> None:
         self._world = world
@@ -84,15 +84,18 @@ class Disk:
 
     def power_cut(self) -> None:
         """The files become what the disk kept. Nobody may have one open."""
-        for folder in sorted(path for path in self.root.rglob("*") if path.is_dir()):
+        for folder in self._folders():
             self._cut_folder(folder)
         self._held.clear()
         self._lost.clear()
         self._names.clear()
-        for folder in sorted(path for path in self.root.rglob("*") if path.is_dir()):
+        for folder in self._folders():
             self._names[folder] = _files(folder)
             for name, inode in self._names[folder].items():
                 self._held[inode] = (folder / name).read_bytes()
+
+    def _folders(self) -> list[Path]:
+        return [self.root, *sorted(path for path in self.root.rglob("*") if path.is_dir())]
 
     def remove(self, folder: Path) -> None:
         """An operator takes a folder away, for good."""
@@ -164,7 +167,7 @@ def _files(folder: Path) -> dict[str, int]:
 
 
 def _content(fd: int) -> bytes:
-    return os.pread(fd, os.fstat(fd).st_size, 0)
+    return Path(f"/proc/self/fd/{fd}").read_bytes()  # also of one that was opened to write alone
 
 
 def _without(ranges: Ranges, begin: int, end: int) -> Ranges:

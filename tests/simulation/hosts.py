@@ -7,6 +7,7 @@ other error is a finding.
 
 from __future__ import annotations
 
+import errno
 import gc
 from collections.abc import Callable
 from pathlib import Path
@@ -32,6 +33,7 @@ class Machine:
         self.disk = Disk(world, self.data, torn)
         self.synced = synced
         self.hosts: list[Host] = []
+        self.on_power_cut: Callable[[], None] = self.power_cut
 
     @property
     def gate(self) -> Gate:
@@ -81,18 +83,29 @@ class Host:
         except Killed:
             self.world.note(f"{self.name} dies in a call")
             self.die()
+            if process.takes_power:
+                self.machine.on_power_cut()
             return False
-        except StoreCorrupt as error:
-            raise Broken(f"{self.name}: {error}") from error
-        except StoreError as error:
-            if not (self.machine.disk.is_full or self.world.seen["sync fails"]):
+        except (StoreError, OSError) as error:
+            if not (process.is_dead or self._is_the_disks(error)):
                 raise Broken(f"{self.name}: {error}") from error
-            self.world.note(f"{self.name} ends: its store can't be written")
+            self.world.note(f"{self.name} ends: {type(error).__name__}")
             self.die()
             return False
         finally:
             kernel.process = before
         return True
+
+    def _is_the_disks(self, error: StoreError | OSError) -> bool:
+        """Whether a role that ends with it does what it shall: the disk is full, or has failed a sync."""
+        if isinstance(error, StoreCorrupt):
+            return False
+        cause: BaseException | None = error
+        while cause is not None:
+            if isinstance(cause, OSError) and cause.errno in (errno.EIO, errno.ENOSPC):
+                return True
+            cause = cause.__cause__ or cause.__context__
+        return False
 
     def die(self, *, machine: bool = False) -> None:
         """SIGKILL; with `machine`, the power is gone."""

@@ -12,20 +12,20 @@ from typing import Any, Final
 from unittest.mock import patch
 
 import fix.order_router
-import fix.store
-import shared_mem.flusher
 import shared_mem.log_recovery
 import shared_mem.log_writer
 import tests.simulation.fix_hosts
 from core import ids
+from core.commands import venue_report
 from fix.durable import DurableSession, Outgoing
 from fix.order_router import OrderRouter, cursor_bytes
 from fix.session import Sent
 from fix.store import Store
 from shared_mem import ring
 from shared_mem.flusher import Flusher
-from shared_mem.log import WRITTEN_SEQ, Gate, Reader, Tail
+from shared_mem.log import RECORD_HEADER_BYTES, SYNCED, WRITTEN_SEQ, Gate, Reader, Tail, scan
 from shared_mem.log_reader import LogReader
+from shared_mem.log_recovery import find_end
 from tests.simulation.followers import Projector
 
 Mutation = Callable[[], AbstractContextManager[Any]]
@@ -60,7 +60,7 @@ def _no_sync(self: Flusher, fd: int) -> None:
 
 def _synced_too_early(self: Flusher) -> int:
     """SYNCED moves before the disk has it."""
-    self._tail.set_word(shared_mem.flusher.SYNCED, self._tail.written)
+    self._tail.set_word(SYNCED, self._tail.written)
     return 0
 
 
@@ -116,11 +116,11 @@ _ON_MESSAGE: Final = OrderRouter.on_message
 @contextmanager
 def _numbers_again() -> Iterator[None]:
     """What the lost tail had numbered is numbered again."""
-    real = shared_mem.log_writer.find_end
+    real = find_end
 
     def lowered(log_dir: Path, segment_bytes: int, *, repair: bool) -> tuple[int, int, int]:
         end, next_seq, epoch = real(log_dir, segment_bytes, repair=repair)
-        step = segment_bytes // shared_mem.log_writer.log.RECORD_HEADER_BYTES
+        step = segment_bytes // RECORD_HEADER_BYTES
         return end, next_seq - step if next_seq > 1 else next_seq, epoch
 
     with patch.object(shared_mem.log_writer, "find_end", lowered):
@@ -130,7 +130,7 @@ def _numbers_again() -> Iterator[None]:
 @contextmanager
 def _half_a_group() -> Iterator[None]:
     """A torn tail is cut behind its last record, though the group of it is not whole."""
-    real = shared_mem.log_recovery.scan
+    real = scan
 
     def walked(*args: Any) -> tuple[int, int, int, int, int]:
         at, seq, epoch, closed, _ = real(*args)
@@ -166,7 +166,7 @@ _APPEND: Final = Store.append
 def _fills_twice() -> Iterator[None]:
     """A report is known by nothing: neither by its MsgSeqNum nor, a fill, by its ExecID."""
     count = iter(range(1, 1 << 40))
-    real = fix.order_router.venue_report
+    real = venue_report
 
     def anew(**fields: Any) -> bytes:
         return real(**{**fields, "venue_seq": next(count)})

@@ -43,13 +43,15 @@ class Killed(BaseException):
 
 
 class Process:
-    """One process, as far as the kernel knows it. `calls_left`: it dies at that call from now on; -1: it does not."""
+    """One process, as far as the kernel knows it. `calls_left`: it dies at that call from now on; -1: it does not.
+    `takes_power`: its machine loses its power with that."""
 
     def __init__(self, name: str, disk: Disk) -> None:
         self.name = name
         self.disk = disk
         self.is_dead = False
         self.calls_left = -1
+        self.takes_power = False
 
 
 class Kernel:

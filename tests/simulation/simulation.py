@@ -10,6 +10,7 @@ import gc
 import logging
 import shutil
 import tempfile
+import traceback
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -37,15 +38,18 @@ STEPS: Final = 600
 # Rounds of a quarter second in which everybody gets a turn: a session that waits for a dead one's heartbeats needs 50.
 REST_ROUNDS: Final = 900
 REST_ROUND_NS: Final = 100 * MS
+# How much of the way to a finding is told.
+WHERE_FRAMES: Final = 8
 _WAITING: Final = (OrdStatus.PENDING_NEW, OrdStatus.PENDING_CANCEL, OrdStatus.PENDING_REPLACE)
 
 
 class Outcome(NamedTuple):
-    """`broken`: what did not hold, None when all did. `story`: the last steps."""
+    """`broken`: what did not hold, None when all did; `where`: the code that said so. `story`: the last steps."""
 
     seed: int
     digest: str
     broken: str | None
+    where: str
     story: list[str]
     seen: Counter[str]
 
@@ -54,6 +58,7 @@ class Simulation:
     def __init__(self, world: World, root: Path, swarm: Swarm, kernel: Kernel) -> None:
         self.world, self.swarm = world, swarm
         self.desk = Machine(world, kernel, root / "desk", swarm.torn, synced=swarm.synced)
+        self.desk.on_power_cut = self._power_cut
         self.exchange = Machine(world, kernel, root / "exchange", swarm.torn, synced=True)
         self.network = Network(world, swarm.fragments)
         well_behaved = not (swarm.ill or swarm.busts)
@@ -129,7 +134,7 @@ class Simulation:
             "kill follower": lambda: self._kill(
                 world.rng.choice((self.gateway, self.projector, self.publisher, self.snapshots))
             ),
-            "power cut": self._power_cut,
+            "power cut": lambda: self._power_cut() if world.chance(0.4) else self._power_cut_in_a_call(),
             "venue's power cut": self._venues_power_cut,
             "cut line": lambda: self.network.cut(half_open=False),
             "half-open line": lambda: self.network.cut(half_open=True),
@@ -157,9 +162,8 @@ class Simulation:
         if host.is_alive:
             return
         host.start()
-        if host is self.shard and host.is_alive and self._memory_is_lost:
-            tail = self.shard.shard.writer.tail
-            self.auditor.epoch_after_lost_memory(tail.epoch)
+        if self._memory_is_lost and self.shard.process is not None:
+            self.auditor.epoch_after_lost_memory(self.shard.shard.writer.tail.epoch)
 
     def _restart_one(self) -> None:
         if self.shard.is_alive:
@@ -173,7 +177,8 @@ class Simulation:
         """At once, or in one of its next system calls."""
         if host.process is None:
             return
-        if self.world.chance(0.6):
+        makes_calls = host not in (self.gateway, self.projector)
+        if makes_calls and self.world.chance(0.6):
             host.process.calls_left = self.world.rng.randrange(6)
             self.world.note(f"{host.name} will die")
             return
@@ -188,6 +193,14 @@ class Simulation:
                 shard.die()
             return
         self._kill(shard)
+
+    def _power_cut_in_a_call(self) -> None:
+        """The power goes while a process is in one of its next system calls."""
+        host = self.world.rng.choice((self.shard, self.shard, self.router, self.snapshots, self.publisher))
+        if host.process is not None:
+            host.process.calls_left = self.world.rng.randrange(6)
+            host.process.takes_power = True
+            self.world.note(f"{host.name} will lose its power")
 
     def _power_cut(self) -> None:
         self.world.note("power cut")
@@ -260,7 +273,7 @@ class Simulation:
         self.desk.disk.fails_sync = False
         for host in self.hosts:
             if host.process is not None:
-                host.process.calls_left = -1
+                host.process.calls_left, host.process.takes_power = -1, False
         quiet = 0
         for _ in range(REST_ROUNDS):
             self._start_all()
@@ -319,7 +332,8 @@ class Simulation:
 
     def _evidence(self) -> Evidence:
         view = StateView.attach(self.desk.run)
-        accounts, positions = {}, {}
+        accounts: dict[int, AccountRow] = {}
+        positions: dict[tuple[int, int], int] = {}
         for number in range(1, ACCOUNTS + 1):
             account = view.account(number)
             if account is None:
@@ -361,19 +375,24 @@ class Simulation:
                 raise Broken(f"account {number}: all was canceled, and {row} is left")
 
 
+def _where(error: BaseException) -> str:
+    frames = traceback.extract_tb(error.__traceback__)[-WHERE_FRAMES:]
+    return " < ".join(f"{Path(f.filename).name}:{f.lineno}" for f in reversed(frames))
+
+
 def simulate(seed: int, steps: int = STEPS) -> Outcome:
     """Tells one seed's story. Never raises for what it finds."""
     world = World(seed)
     root = Path(tempfile.mkdtemp(prefix="tradewind-simulation-", dir="/dev/shm"))
     logging.disable(logging.CRITICAL)
-    broken: str | None = None
+    broken, where = None, ""
     try:
         with seams(world) as kernel:
             simulation = Simulation(world, root, Swarm.drawn(world.rng, steps), kernel)
             try:
                 simulation.run()
             except Exception as error:  # whatever it is, it is what this seed has found
-                broken = f"{type(error).__name__}: {error}"
+                broken, where = f"{type(error).__name__}: {error}", _where(error)
             finally:
                 for host in simulation.hosts:
                     host.die()
@@ -381,4 +400,4 @@ def simulate(seed: int, steps: int = STEPS) -> Outcome:
         logging.disable(logging.NOTSET)
         gc.collect()
         shutil.rmtree(root)
-    return Outcome(seed, world.digest, broken, list(world.story), world.seen)
+    return Outcome(seed, world.digest, broken, where, list(world.story), world.seen)
