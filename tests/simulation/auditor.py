@@ -63,6 +63,7 @@ class Evidence:
     hashes: dict[str, str]  # of the state, by where it was taken
     accounts: dict[int, AccountRow]
     positions: dict[tuple[int, int], int]
+    exposed: dict[tuple[int, int], int]  # held and still to be bought
     orders: dict[int, OrderRow]
     venue_sent: list[bytes]  # every message of the venue's store, as it was sent first
     projected: list[int]
@@ -114,8 +115,9 @@ def proven(content: bytes, damaged: int) -> bool:
 
 
 class Auditor:
-    def __init__(self, *, synced: bool, is_well_behaved: bool) -> None:
+    def __init__(self, *, synced: bool, is_well_behaved: bool, position_max_e8: int) -> None:
         """`is_well_behaved`: the venue tells everything once and in order, and undoes no trade."""
+        self._position_max_e8 = position_max_e8
         self._synced = synced
         self._is_well_behaved = is_well_behaved
         self._orders: dict[str, dict[str, int]] = {}
@@ -333,6 +335,9 @@ class Auditor:
                 raise Broken(f"account {account} has nothing open and {row.reserved_e6}e-6 reserved")
             if row.reserved_e6 < 0 or (self._is_well_behaved and row.reserved_e6 > row.cash_e6):
                 raise Broken(f"account {account} reserves {row.reserved_e6}e-6 of {row.cash_e6}e-6")
+        for place, exposed in evidence.exposed.items():
+            if self._is_well_behaved and exposed > self._position_max_e8:
+                raise Broken(f"position {place} may become {exposed}e-8, over its limit")
 
 
 def _event(record: LogRecord) -> Event:

@@ -41,6 +41,7 @@ from tests.simulation.world import S, World
 
 ACCOUNTS: Final = 3
 OPENING_CASH: Final = 400_000
+POSITION_MAX_E8: Final = qty_e8(3000)
 _TICK_E8: Final = price_e8("0.01")
 _ENDED: Final = (OrdStatus.FILLED, OrdStatus.CANCELED, OrdStatus.REJECTED, OrdStatus.EXPIRED)
 # A client asks again after so long without an answer.
@@ -195,7 +196,7 @@ class Gateway(LogHost):
             self._admin(
                 commands.open_account(
                     request_id=self.memory.request(), number=f"TW{number:06d}", max_order_qty_e8=qty_e8(1000),
-                    max_order_notional_e6=cash_e6(200_000), max_position_qty_e8=qty_e8(3000),
+                    max_order_notional_e6=cash_e6(200_000), max_position_qty_e8=POSITION_MAX_E8,
                 )
             )  # fmt: skip
             self._deposit(number, OPENING_CASH)

@@ -24,7 +24,7 @@ from shared_mem.log import Gate, LogCorrupt, Reader
 from shared_mem.log_reader import LogReader
 from shared_mem.log_recovery import find_end
 from tests.simulation.auditor import AccountRow, Auditor, Evidence, OrderRow, proven
-from tests.simulation.clients import ACCOUNTS, Gateway, Market
+from tests.simulation.clients import ACCOUNTS, POSITION_MAX_E8, Gateway, Market
 from tests.simulation.fix_hosts import SYMBOLS, RouterHost, VenueHost
 from tests.simulation.followers import Consumer, Postgres, Projector, Publisher, Snapshots, Stream
 from tests.simulation.hosts import Host, Machine
@@ -62,7 +62,9 @@ class Simulation:
         self.exchange = Machine(world, kernel, root / "exchange", swarm.torn, synced=True)
         self.network = Network(world, swarm.fragments)
         well_behaved = not (swarm.ill or swarm.busts)
-        self.auditor = Auditor(synced=swarm.synced, is_well_behaved=well_behaved)
+        self.auditor = Auditor(
+            synced=swarm.synced, is_well_behaved=well_behaved, position_max_e8=POSITION_MAX_E8
+        )
         self.shard = ShardHost(self.desk)
         self.gateway = Gateway(self.desk, self.auditor)
         self.market = Market(world)
@@ -334,16 +336,19 @@ class Simulation:
         view = StateView.attach(self.desk.run)
         accounts: dict[int, AccountRow] = {}
         positions: dict[tuple[int, int], int] = {}
+        exposed: dict[tuple[int, int], int] = {}
         for number in range(1, ACCOUNTS + 1):
             account = view.account(number)
             if account is None:
                 continue
             accounts[number] = AccountRow(account.cash_e6, account.reserved_e6, account.open_orders)
-            positions |= {(number, p.instrument): p.qty_e8 for p in view.positions(number)}
+            for found in view.positions(number):
+                positions[number, found.instrument] = found.qty_e8
+                exposed[number, found.instrument] = found.qty_e8 + found.open_buy_e8
         session = self.venue.session
         sent = [] if session is None else [s.raw for s in session._store.read(1, session.next_out - 1)]
         return Evidence(
-            log_dir(self.desk), SEGMENT_BYTES, self._hashes(), accounts, positions, self._orders(), sent,
+            log_dir(self.desk), SEGMENT_BYTES, self._hashes(), accounts, positions, exposed, self._orders(), sent,
             self.postgres.applied, self.postgres.orders, self.consumer.done,
         )  # fmt: skip
 
