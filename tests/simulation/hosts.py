@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from fix.store import StoreCorrupt, StoreError
-from shared_mem.log import Gate
+from shared_mem.log import Gate, LogError
 from tests.simulation.disk import Disk
 from tests.simulation.seams import Kernel, Killed, Process
 from tests.simulation.world import Broken, World
@@ -86,7 +86,7 @@ class Host:
             if process.takes_power:
                 self.machine.on_power_cut()
             return False
-        except (StoreError, OSError) as error:
+        except (StoreError, LogError, OSError) as error:
             if not (process.is_dead or self._is_the_disks(error)):
                 raise Broken(f"{self.name}: {error}") from error
             self.world.note(f"{self.name} ends: {type(error).__name__}")
@@ -96,7 +96,7 @@ class Host:
             kernel.process = before
         return True
 
-    def _is_the_disks(self, error: StoreError | OSError) -> bool:
+    def _is_the_disks(self, error: StoreError | LogError | OSError) -> bool:
         """Whether a role that ends with it does what it shall: the disk is full, or has failed a sync."""
         if isinstance(error, StoreCorrupt):
             return False

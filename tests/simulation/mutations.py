@@ -25,7 +25,7 @@ from shared_mem import ring
 from shared_mem.flusher import Flusher
 from shared_mem.log import RECORD_HEADER_BYTES, SYNCED, WRITTEN_SEQ, Gate, Reader, Tail, scan
 from shared_mem.log_reader import LogReader
-from shared_mem.log_recovery import find_end
+from shared_mem.log_recovery import End, find_end
 from tests.simulation.followers import Projector
 
 Mutation = Callable[[], AbstractContextManager[Any]]
@@ -118,10 +118,10 @@ def _numbers_again() -> Iterator[None]:
     """What the lost tail had numbered is numbered again."""
     real = find_end
 
-    def lowered(log_dir: Path, segment_bytes: int, *, repair: bool) -> tuple[int, int, int]:
-        end, next_seq, epoch = real(log_dir, segment_bytes, repair=repair)
-        step = segment_bytes // RECORD_HEADER_BYTES
-        return end, next_seq - step if next_seq > 1 else next_seq, epoch
+    def lowered(log_dir: Path, segment_bytes: int) -> End:
+        end = real(log_dir, segment_bytes)
+        left_out = segment_bytes // RECORD_HEADER_BYTES
+        return end._replace(next_seq=end.next_seq - left_out) if end.next_seq > 1 else end
 
     with patch.object(shared_mem.log_writer, "find_end", lowered):
         yield

@@ -21,6 +21,7 @@ import actors.snapshot
 import fix.store
 import shared_mem.cursors
 import shared_mem.flusher
+import shared_mem.log_folder
 import shared_mem.log_recovery
 import shared_mem.log_writer
 import shared_mem.ring
@@ -30,12 +31,13 @@ from tests.simulation.world import World
 _WITH_OS: Final[tuple[ModuleType, ...]] = (
     shared_mem.flusher,
     shared_mem.cursors,
+    shared_mem.log_folder,
     shared_mem.log_recovery,
     shared_mem.log_writer,
     fix.store,
     actors.snapshot,
 )
-_WITH_CHANCE: Final[tuple[ModuleType, ...]] = (shared_mem.log_writer, shared_mem.ring)
+_WITH_CHANCE: Final[tuple[ModuleType, ...]] = (shared_mem.log_folder, shared_mem.ring)
 
 
 class Killed(BaseException):

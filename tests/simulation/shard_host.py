@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import ClassVar, Final, NoReturn
 
 from actors.due import Timers
+from actors.recovery import Offer
 from actors.shard import C_DROPPED_REPORTS, Lane, Shard, serve_lanes, take_ticks
-from actors.snapshot import Snapshot, read_file, state_hash
+from actors.snapshot import read_file, state_hash
 from actors.tables import Capacity
 from shared_mem import log, ring
 from shared_mem.flusher import Flusher
@@ -38,7 +39,7 @@ class ShardHost(Host):
             log_dir(self.machine), self.machine.run, capacity=CAPACITY, segment_bytes=SEGMENT_BYTES
         )
         try:
-            found = self.shard.recover(self._snapshot())
+            found = self.shard.recover(self._offers())
         except LogCorrupt as error:
             raise Broken(f"a sound log is said to be corrupt: {error}") from error
         self.flusher = Flusher(self.shard.writer, die=self._die)
@@ -49,8 +50,12 @@ class ShardHost(Host):
         if found.snapshot_seq:
             self.world.saw("a recovery from a snapshot")
 
-    def _snapshot(self) -> Snapshot | None:
-        return read_file(snapshot_path(self.machine))
+    def _offers(self) -> list[Offer]:
+        path = snapshot_path(self.machine)
+        snapshot = read_file(path)
+        if snapshot is None:
+            return []
+        return [Offer(str(path), snapshot.epoch, snapshot.seq, snapshot.log_position, lambda: snapshot)]
 
     def _push(self, command: bytes) -> bool:
         return self.shard.lanes[Lane.ADMIN].try_push(command)

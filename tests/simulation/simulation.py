@@ -259,7 +259,7 @@ class Simulation:
         is_proven = proven(content, at)
         path.write_bytes(content[:at] + bytes((content[at] ^ 1 << rng.randrange(8),)) + content[at + 1 :])
         try:
-            found = find_end(log_dir(self.desk), SEGMENT_BYTES, repair=False)
+            found = find_end(log_dir(self.desk), SEGMENT_BYTES)
         except LogCorrupt:
             self.world.saw("damage is named")
         else:
