@@ -17,7 +17,6 @@ from types import ModuleType
 from typing import Any, Final
 from unittest.mock import patch
 
-import actors.snapshot
 import fix.store
 import shared_mem.cursors
 import shared_mem.flusher
@@ -35,7 +34,6 @@ _WITH_OS: Final[tuple[ModuleType, ...]] = (
     shared_mem.log_recovery,
     shared_mem.log_writer,
     fix.store,
-    actors.snapshot,
 )
 _WITH_CHANCE: Final[tuple[ModuleType, ...]] = (shared_mem.log_folder, shared_mem.ring)
 
