@@ -22,7 +22,7 @@ NODE_IS_NEW := node -e 'const [a, b] = process.versions.node.split(".").map(Numb
 	process.exit(a > 22 || (a == 22 && b >= 12) || (a == 20 && b >= 19) ? 0 : 1)'
 ROOMS := core shared_mem actors marketdata fix gateways services app
 
-.PHONY: help setup up down test test-faults simulate bench lint load soak stress web browser clean lock
+.PHONY: help setup up down test test-faults simulate bench lint load soak stress web browser strace clean lock
 
 help: ## this list
 	@echo "Tradewind: make TARGET [ARGS=\"…\"]"
@@ -40,7 +40,7 @@ down: setup ## stop a desk that was started with --detach
 test: setup web browser ## all tests, with real servers and a real browser
 	@$(BIN)/pytest $(ARGS)
 
-test-faults: setup web ## kills, torn files, failing disks, cut networks: everything that tests/faults/ has, with its time
+test-faults: setup web strace ## kills, torn files, failing disks, cut networks: everything that tests/faults/ has, with its time
 	@$(BIN)/pytest tests/faults -m "faults or not faults" --durations=0 $(ARGS)
 
 simulate: setup ## seeded stories of a desk to which everything happens: SEEDS=1000, FIRST=1, STEPS=600
@@ -124,5 +124,17 @@ browser:
 	      > /dev/null 2>&1 || echo "Chromium could not be installed; the browser tests are left out"; \
 	  else \
 	    echo "no Chromium here (package chromium); the browser tests are left out"; \
+	  fi; \
+	fi
+
+# The tests that make single system calls fail skip, and say so, where there is no strace and none can be installed.
+strace:
+	@if ! command -v strace > /dev/null; then \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then \
+	    echo "installing strace for the tests of failing system calls"; \
+	    { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends strace; } \
+	      > /dev/null 2>&1 || echo "strace could not be installed; its tests are left out"; \
+	  else \
+	    echo "no strace here (package strace); its tests are left out"; \
 	  fi; \
 	fi

@@ -119,6 +119,10 @@ TICK_BATCH: Final = 256
 ROOM_HOLD_SHARE: Final = 8
 ROOM_STOP_SHARE: Final = 32
 
+# By more than this the log's time is ahead of the clock only when that was set back: within a batch it is ahead by a
+# nanosecond a command.
+CLOCK_SET_NS: Final = 1_000_000
+
 # An order and its event take at least so much of the log: by it a recovery knows how many it may meet.
 ORDER_BYTES_MIN: Final = 2 * log.RECORD_HEADER_BYTES + int(LOGGED_BYTES[int(CommandKind.NEW_ORDER)])
 
@@ -171,8 +175,9 @@ def take_ticks(state: State, wiring: Wiring) -> int:
 
 
 @jit
-def stamp_quote(state: State, command: Command) -> None:
-    """Put the live quote into the order: what the decision sees, and what the log keeps."""
+def stamp_quote(state: State, command: Command, now_ns: int, log_ns: int) -> None:
+    """Put the live quote into the order: what the decision sees, and what the log keeps. When the clock was set back, the
+    log's time is ahead of it: a quote published by the clock as it is now has its time in the log's, with its age."""
     order = command.order[0]
     row = instrument_row(state, int(order.instrument))
     order.bid_e8 = 0
@@ -183,6 +188,8 @@ def stamp_quote(state: State, command: Command) -> None:
         order.bid_e8 = quote.bid_e8
         order.ask_e8 = quote.ask_e8
         order.quote_time_ns = quote.quote_time_ns
+        if log_ns - now_ns > CLOCK_SET_NS and 0 < quote.quote_time_ns <= now_ns:
+            order.quote_time_ns += log_ns - now_ns
 
 
 @jit
@@ -206,7 +213,7 @@ def take_command(
         return True
     flags = lane << LANE_SHIFT
     if head.kind == _NEW_ORDER or head.kind == _REPLACE:
-        stamp_quote(state, command)
+        stamp_quote(state, command, now_ns, pen[P_TIME] + 1)
         if room < pen[P_SEGMENT] // log.ORDER_ROOM_SHARE:
             flags |= FLAG_LOG_FULL
         flags |= closed

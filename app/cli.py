@@ -142,6 +142,12 @@ def _recover(words: argparse.Namespace) -> int:
     return recover.act(_config(words), words)
 
 
+def _audit(words: argparse.Namespace) -> int:
+    from app import audit
+
+    return audit.act(_config(words), words)
+
+
 def _admin(words: argparse.Namespace) -> int:
     return admin_command.act(_config(words), words)
 
@@ -219,6 +225,12 @@ def _recover_words(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="one JSON object, for programs")
 
 
+def _audit_words(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--json", action="store_true", help="for programs: one JSON object, with the differences"
+    )
+
+
 def _bench_words(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("names", nargs="*", metavar="NAME", help="a wrong name lists them all")
     parser.add_argument("--json", action="store_true", help="one JSON row a line")
@@ -244,6 +256,7 @@ COMMANDS: Final = (
     Command("run", "run one role in the foreground, for containers", _run_words, _run),
     Command("log", "read the shard's log: cat, verify or stat", _log_words, _log),
     Command("recover", "what a start would recover, and from what: --dry-run", _recover_words, _recover),
+    Command("audit", "hold log, Postgres and JetStream against each other", _audit_words, _audit),
     Command(
         "admin",
         "ask a running shard: accounts, groups, settlement days, sessions",

@@ -274,10 +274,18 @@ async def migrate(url: str) -> bool:
             revision = await _revision(connection)
             if revision == HEAD:
                 return False
+            if await connection.fetchval("SELECT to_regnamespace('public')") is None:
+                await connection.execute("CREATE SCHEMA public")  # dropped with all that was in it
             await connection.execute(upgrade_sql(revision))
         return True
     finally:
         await connection.close()
+
+
+async def connect_migrated(url: str) -> asyncpg.Connection[asyncpg.Record]:
+    """As `connect`, to a database that is up to date: a server that was wiped has its tables again."""
+    await migrate(url)
+    return await connect(url)
 
 
 async def _revision(connection: asyncpg.Connection[asyncpg.Record]) -> str | None:

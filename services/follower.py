@@ -6,8 +6,10 @@ whoever watches the lag (`nats consumer info`). So no redelivery is ever needed,
 and a batch half done by a process that died is simply read again.
 
 - An update whose `seq` is not above the cursor has been done, and is passed over.
-- An update whose `prior_seq` is not the cursor's `seq` means that something is missing: `StreamGap`, nothing
-  is handed on. (Only the stream's own limits make holes: a follower was away for longer than they reach.)
+- An update whose `prior_seq` is not the cursor's `seq` means that something is missing: the follower was away for
+  longer than the stream reaches, its own store was lost, or the stream has a hole. Then what lies between is read from
+  the log (`services/backlog.py`), and the stream from there on. Where the log does not reach back so far either, the
+  effect says what can be done (`start_anew`).
 - Two followers of one name disturb each other's consumer, not the effect: the cursor moves by
   compare-and-set.
 """
@@ -27,9 +29,12 @@ from nats.js import JetStreamContext
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 
 from services import jetstream, schemas
+from services.backlog import Backlog, BeginningGone, Holder
 from services.backoff import Backoff
 from services.database import POSTGRES_TROUBLE
+from services.names import NamesUnavailable
 from services.schemas import Update
+from shared_mem.segment import SegmentMissing
 
 _log = logging.getLogger("tradewind.follower")
 
@@ -71,6 +76,7 @@ class StreamGap(RuntimeError):
             f"after {prior}: what lies between is over the stream's limits and gone. Delete the stream: it is "
             f"published again from the log."
         )
+        self.prior = prior
 
 
 class Effect(Protocol):
@@ -95,15 +101,32 @@ class Effect(Protocol):
         """Do `updates` and move from `before` to `after`, together or not at all. Raises PlaceMoved."""
         ...
 
+    async def start_anew(self, before: Place, gone: BeginningGone) -> Place:
+        """Events after `before` are in neither stream nor log: do what can be done without them, and say where it
+        stands then. Raises `gone` where nothing can."""
+        ...
+
     async def close(self) -> None:
         """Let go of connections; `place` opens them again."""
         ...
 
 
 class Follower:
-    """Follows one shard's stream for one effect. `on_serving` is called once it does."""
+    """Follows one shard's stream for one effect. `on_serving` is called once it does. `backlog`: the log, for what the
+    stream has not any more; None: such a gap stops it. `hold`: told what is done, so that the log stays for it."""
 
-    def __init__(self, *, nats_url: str, shard: int, effect: Effect, on_serving: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        *,
+        nats_url: str,
+        shard: int,
+        effect: Effect,
+        on_serving: Callable[[], None],
+        backlog: Backlog | None = None,
+        hold: Holder | None = None,
+    ) -> None:
+        self._backlog = backlog
+        self._hold = hold
         self._nats_url = nats_url
         self._shard = shard
         self._effect = effect
@@ -119,6 +142,9 @@ class Follower:
             *self._effect.trouble,
             PlaceMoved,
             StreamGap,
+            BeginningGone,
+            NamesUnavailable,
+            SegmentMissing,
         )
         while True:
             try:
@@ -147,9 +173,14 @@ class Follower:
                         raise nats.errors.ConnectionClosedError from None
                     await context.consumer_info(schemas.stream_name(self._shard), self._effect.name)
                     continue
-                place = await self._apply(messages, place)
+                try:
+                    place = await self._apply(messages, place)
+                except StreamGap as gap:
+                    place = await self._apply(messages, await self._bridged(place, gap))
                 await messages[-1].ack()
                 self._backoff.succeeded()
+                if self._hold is not None:
+                    self._hold.done(place.seq)
 
     async def _subscribe(self, context: JetStreamContext, place: Place) -> JetStreamContext.PullSubscription:
         """A consumer made anew, whose first message is the one after `place`."""
@@ -172,6 +203,31 @@ class Follower:
             ),
         )
         return await context.pull_subscribe_bind(consumer=self._effect.name, stream=stream)
+
+    async def _bridged(self, place: Place, gap: StreamGap) -> Place:
+        """What the stream has not, done from the log. Raises `gap` where there is none, or not yet so far."""
+        if self._backlog is None:
+            raise gap
+        _log.warning("%s: events %d to %d are read from the log", self._effect.name, place.seq + 1, gap.prior)
+        try:
+            place = await self._from_log(place, gap.prior)
+        except BeginningGone as gone:
+            place = await self._effect.start_anew(place, gone)
+            place = await self._from_log(place, gap.prior)
+        if place.seq < gap.prior:
+            raise gap
+        return place
+
+    async def _from_log(self, place: Place, up_to: int) -> Place:
+        assert self._backlog is not None
+        if place.seq >= up_to:
+            return place
+        for updates in self._backlog.updates(place.seq, up_to):
+            after = Place(updates[-1].seq, place.message)
+            async with asyncio.timeout(ACK_WAIT_S):
+                await self._effect.apply(updates, place, after)
+            place = after
+        return place
 
     async def _apply(self, messages: Sequence[Msg], before: Place) -> Place:
         """Hand on what is new in `messages`; where the effect stands then."""

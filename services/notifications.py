@@ -13,6 +13,11 @@ steps, and what a crash after each of them means:
 4. the cursor moves past the whole batch. Crash between 3 and 4: the fill is read again, found confirmed, left
    out.
 
+The rows may be lost with their Postgres, and nobody wants every mail since the first day again. So a second mark is
+kept elsewhere (`mark`: a file), after the cursor: up to there everything was handed over, and is taken in as sent when
+the rows are built anew. Lost together with the rows, mails go again under their Message-IDs. Where events have gone
+from stream and log alike, their mails are not sent, and an error says which.
+
 Two processes at once are the same as a crash in 2: both may hand it over, one is kept. A server that does not
 drop a repeated Message-ID (ours does, `services/mailbox.py`) shows two in case of 2, which a mail program
 shows as one. A mail that the server refuses for good (5xx) is logged and stays claimed: it must not hold up
@@ -29,11 +34,14 @@ from email.utils import format_datetime
 from typing import Final
 
 import aiosmtplib
+import asyncpg
 
 from services import database
+from services.backlog import BeginningGone
 from services.cursor_table import Connection, move_place, read_place
 from services.follower import Place
 from services.schemas import BreakUpdate, OrderUpdate, Update
+from shared_mem.cursors import Cursor, CursorFile
 
 _log = logging.getLogger("tradewind.notifications")
 
@@ -49,11 +57,23 @@ class Notifications:
     """The effect of following (`services.follower.Effect`): mails by SMTP to `recipient`."""
 
     name = NAME
-    trouble: tuple[type[BaseException], ...] = (aiosmtplib.SMTPException,)
+    trouble: tuple[type[BaseException], ...] = (
+        aiosmtplib.SMTPException,
+        asyncpg.UndefinedTableError,  # somebody wiped the database under us: `place` makes it anew
+        asyncpg.InvalidCatalogNameError,
+    )
 
     def __init__(
-        self, *, postgres_url: str, shard: int, smtp_host: str, smtp_port: int, recipient: str
+        self,
+        *,
+        postgres_url: str,
+        shard: int,
+        smtp_host: str,
+        smtp_port: int,
+        recipient: str,
+        mark: CursorFile,
     ) -> None:
+        self._mark = mark
         self._url = postgres_url
         self._shard = shard
         self._smtp_host = smtp_host
@@ -62,8 +82,7 @@ class Notifications:
         self._connection: Connection | None = None
 
     async def place(self) -> Place:
-        await database.migrate(self._url)
-        self._connection = await database.connect(self._url)
+        self._connection = await database.connect_migrated(self._url)
         return await read_place(self._connection, NAME, self._shard)
 
     async def apply(self, updates: Sequence[Update], before: Place, after: Place) -> None:
@@ -74,6 +93,22 @@ class Notifications:
             await self._send(connection, told)
         async with connection.transaction():
             await move_place(connection, NAME, self._shard, before, after)
+        if after.seq > self._mark.load().seq:
+            self._mark.save(Cursor(after.message, after.seq))
+
+    async def start_anew(self, before: Place, gone: BeginningGone) -> Place:
+        """Goes on where the log begins."""
+        connection = self._connection
+        assert connection is not None, "place() opens the connection"
+        after = Place(gone.kept_from - 1, 0)
+        async with connection.transaction():
+            await move_place(connection, NAME, self._shard, before, after)
+        _log.error(
+            "events %d to %d are gone from stream and log: mails about fills among them were not sent by this process",
+            before.seq + 1,
+            after.seq,
+        )
+        return after
 
     async def close(self) -> None:
         if self._connection is not None:
@@ -82,11 +117,13 @@ class Notifications:
 
     async def _send(self, connection: Connection, told: dict[str, Update]) -> None:
         await connection.execute(
-            "INSERT INTO notifications_sent (execution_id, shard, seq) "
-            "SELECT *  FROM unnest($1::text[], $2::smallint[], $3::bigint[]) ON CONFLICT DO NOTHING",
+            "INSERT INTO notifications_sent (execution_id, shard, seq, sent_at) "
+            "SELECT id, shard, seq, CASE WHEN seq <= $4 THEN now() END "
+            "FROM unnest($1::text[], $2::smallint[], $3::bigint[]) AS told (id, shard, seq) ON CONFLICT DO NOTHING",
             list(told),
             [update.shard for update in told.values()],
             [update.seq for update in told.values()],
+            self._mark.load().seq,
         )
         unconfirmed = await connection.fetch(
             "SELECT execution_id FROM notifications_sent "

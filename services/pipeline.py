@@ -49,6 +49,11 @@ class Pipeline(Generic[Mark]):
         self._flights: deque[_Flight[Mark]] = deque()
         self._waiting: dict[int, asyncio.Future[str]] = {}
 
+    @property
+    def last_message(self) -> int:
+        """The number of the last message that was sent, or that stood there before."""
+        return self._last_message
+
     async def open(self) -> None:
         """Listen for acks. Once, before the first `send`."""
         await self._client.subscribe(f"{self._inbox}.*", cb=self._on_ack)

@@ -88,6 +88,15 @@ class StreamAheadOfLog(RuntimeError):
         )
 
 
+class StreamMoved(nats.errors.Error):
+    """The stream does not end where this publisher's last message stands: read where it does, and go on from there."""
+
+    def __init__(self, shard: int, published: int, found: int) -> None:
+        super().__init__(
+            f"stream {schemas.stream_name(shard)} ends with message {found}, and {published} was published last"
+        )
+
+
 class Publisher:
     """One shard's publisher. `open_log(position)` opens the log there; `on_serving` is called once it
     publishes. `beginning`: where the log begins that is kept (`shared_mem.log_reader.first_kept`)."""
@@ -147,7 +156,7 @@ class Publisher:
                     self._on_serving = _already_said
                     while True:
                         await run.publish_what_there_is(self._cursor_file)
-                        await self._wait_for_records(log, wake, client, context)
+                        await self._wait_for_records(log, wake, client, context, pipeline.last_message)
                 finally:
                     self._cursor_file.save(run.done)
 
@@ -180,10 +189,10 @@ class Publisher:
             log.close()
 
     async def _wait_for_records(
-        self, log: Log, wake: asyncio.Event, client: Client, context: JetStreamContext
+        self, log: Log, wake: asyncio.Event, client: Client, context: JetStreamContext, last_message: int
     ) -> None:
-        """Until the bell rings. Returns at once if a record came before it was listened to; sees to the
-        stream."""
+        """Until the bell rings. Returns at once if a record came before it was listened to; sees to it that the stream
+        still ends with `last_message`: a follower may have made it anew, empty, before its loss was seen here."""
         wake.clear()
         log.park()
         try:
@@ -195,7 +204,9 @@ class Publisher:
                 async with asyncio.timeout(IDLE_CHECK_S):
                     await wake.wait()
             except TimeoutError:
-                await context.stream_info(schemas.stream_name(self._shard))
+                state = (await context.stream_info(schemas.stream_name(self._shard))).state
+                if state.last_seq != last_message:
+                    raise StreamMoved(self._shard, last_message, state.last_seq) from None
         finally:
             log.wake()
 

@@ -78,7 +78,7 @@ class SnapshotStore:
         epoch: of the last record in the state. owner_epoch: of the owner whose log the writer follows, which is
         higher while a new owner has not written yet. Raises StaleEpoch if the shard has a newer one.
         """
-        connection = await database.connect(self._url)
+        connection = await database.connect_migrated(self._url)
         try:
             async with connection.transaction():
                 newest_epoch = await connection.fetchval(
@@ -117,7 +117,7 @@ class SnapshotStore:
 
     async def stored(self, shard: int) -> list[Stored]:
         """What there is, newest first."""
-        connection = await database.connect(self._url)
+        connection = await database.connect_migrated(self._url)
         try:
             rows = await connection.fetch(
                 f"SELECT {', '.join(Stored._fields)} FROM snapshots WHERE shard = $1 ORDER BY epoch DESC, seq DESC",
@@ -129,7 +129,7 @@ class SnapshotStore:
 
     async def blobs(self, stored: Stored) -> dict[str, bytes]:
         """Of one snapshot, with lengths and checksums right. Raises SnapshotBroken."""
-        connection = await database.connect(self._url)
+        connection = await database.connect_migrated(self._url)
         try:
             async with connection.transaction(isolation="repeatable_read", readonly=True):
                 return await _read_blobs(connection, stored.snapshot_id, stored.blob_count)
@@ -139,7 +139,7 @@ class SnapshotStore:
     async def claim_epoch(self, shard: int, owner: str) -> int:
         """Become the shard's owner: its new epoch, from 1, one more than the last. On disk when this
         returns. Raises StaleEpoch for a shard with a standby, which is claimed by name (services/standby)."""
-        connection = await database.connect(self._url)
+        connection = await database.connect_migrated(self._url)
         try:
             async with connection.transaction():
                 await connection.execute("SET LOCAL synchronous_commit = on")

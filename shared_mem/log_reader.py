@@ -81,9 +81,25 @@ def first_kept(log_dir: Path, segment_bytes: int) -> Cursor:
     numbers = segment_numbers(log_dir)
     if not numbers or numbers[0] == 0:
         return BEGINNING
-    with segment_path(log_dir, numbers[0]).open("rb") as file:
-        head = file.read(RECORD_HEADER_BYTES)
-    return Cursor(numbers[0] * segment_bytes, _RECORD.unpack(head)[3] - 1)
+    return Cursor(numbers[0] * segment_bytes, _first_seq(log_dir, numbers[0]) - 1)
+
+
+def segment_before(log_dir: Path, segment_bytes: int, seq: int) -> Cursor:
+    """Where the last segment begins whose records before it are all at most `seq`: whoever has done those reads on from
+    there. When the log is kept from a later record on, where that is: its `seq` is then above the one asked for."""
+    found = first_kept(log_dir, segment_bytes)
+    for number in segment_numbers(log_dir)[1:]:
+        first_seq = _first_seq(log_dir, number)
+        if not 0 < first_seq <= seq + 1:  # 0: reserved, and nothing in it yet
+            break
+        found = Cursor(number * segment_bytes, first_seq - 1)
+    return found
+
+
+def _first_seq(log_dir: Path, number: int) -> int:
+    """Of the record that a segment file begins with."""
+    with segment_path(log_dir, number).open("rb") as file:
+        return int(_RECORD.unpack(file.read(RECORD_HEADER_BYTES))[3])
 
 
 class LogReader:

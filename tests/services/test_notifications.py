@@ -16,19 +16,21 @@ from services.follower import Place
 from services.mailbox import Maildir
 from services.notifications import Notifications, mail_of
 from services.schemas import OrderUpdate, Update
+from shared_mem.cursors import CursorFile
 from tests.services.conftest import NatsServer, eventually, free_port
 from tests.services.desk import Desk
 from tests.services.test_portfolio import caught_up, fetch, following, updates_of
 from tests.services.test_publisher import running, trade
 
 
-def notifications(postgres_url: str, port: int) -> Notifications:
+def notifications(postgres_url: str, port: int, tmp_path: Path) -> Notifications:
     return Notifications(
         postgres_url=postgres_url,
         shard=0,
         smtp_host="127.0.0.1",
         smtp_port=port,
         recipient="trader@tradewind.local",
+        mark=CursorFile(tmp_path / "marks", "notifications"),
     )
 
 
@@ -58,7 +60,7 @@ async def test_a_fill_is_mailed_with_its_order_and_what_is_left_of_it(
     a_desk.refuse_report(order)
     async with (
         running(a_desk.publisher(nats_server.url)),
-        following(nats_server.url, notifications(postgres_url, mail_port)),
+        following(nats_server.url, notifications(postgres_url, mail_port, tmp_path)),
     ):
         await caught_up(a_desk, postgres_url, "notifications")
     [mail] = mails(tmp_path)
@@ -85,7 +87,7 @@ async def test_a_break_is_mailed_with_what_both_sides_say_and_what_to_do(
     a_desk.break_found(order)
     async with (
         running(a_desk.publisher(nats_server.url)),
-        following(nats_server.url, notifications(postgres_url, mail_port)),
+        following(nats_server.url, notifications(postgres_url, mail_port, tmp_path)),
     ):
         await caught_up(a_desk, postgres_url, "notifications")
     [mail] = mails(tmp_path)
@@ -173,6 +175,7 @@ async def test_a_death_at_any_step_leaves_one_mail_for_each_fill(
         smtp_host="127.0.0.1",
         smtp_port=mail_port,
         recipient="trader@tradewind.local",
+        mark=CursorFile(tmp_path / "marks", "notifications"),
     )
     async with running(a_desk.publisher(nats_server.url)):
         async with following(nats_server.url, doomed):
@@ -182,7 +185,7 @@ async def test_a_death_at_any_step_leaves_one_mail_for_each_fill(
 
             await eventually(dead)
         trade(a_desk, 5)
-        async with following(nats_server.url, notifications(postgres_url, mail_port)):
+        async with following(nats_server.url, notifications(postgres_url, mail_port, tmp_path)):
             await caught_up(a_desk, postgres_url, "notifications")
     await assert_one_mail_for_each_fill(a_desk, tmp_path, postgres_url)
 
@@ -194,8 +197,8 @@ async def test_two_at_once_leave_one_mail_for_each_fill(
     a_desk.define_instrument()
     async with (
         running(a_desk.publisher(nats_server.url)),
-        following(nats_server.url, notifications(postgres_url, mail_port)),
-        following(nats_server.url, notifications(postgres_url, mail_port)),
+        following(nats_server.url, notifications(postgres_url, mail_port, tmp_path)),
+        following(nats_server.url, notifications(postgres_url, mail_port, tmp_path)),
     ):
         for _ in range(4):
             trade(a_desk, 10)
@@ -213,7 +216,7 @@ async def test_a_mail_server_that_comes_late_gets_every_mail_once(
     port = free_port()
     async with (
         running(a_desk.publisher(nats_server.url)),
-        following(nats_server.url, notifications(postgres_url, port)),
+        following(nats_server.url, notifications(postgres_url, port, tmp_path)),
     ):
         await asyncio.sleep(1)
         server = await mailbox.serve(Maildir(tmp_path / "mailbox"), port)
@@ -237,7 +240,7 @@ async def test_a_mail_refused_for_good_does_not_hold_up_the_others(
         return await real(self, server, session, envelope)  # type: ignore[arg-type]
 
     monkeypatch.setattr(mailbox._Handler, "handle_DATA", refuses_the_first)
-    effect = notifications(postgres_url, mail_port)
+    effect = notifications(postgres_url, mail_port, tmp_path)
     await effect.apply([first, *others], await effect.place(), after := Place(others[-1].seq, 9))
     assert await effect.place() == after
     await effect.close()

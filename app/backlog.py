@@ -1,0 +1,23 @@
+"""The log as followers of the stream fall back on it: services/backlog.py, wired to a stack."""
+
+from __future__ import annotations
+
+from app.config import Config
+from services.backlog import Backlog
+from services.names import Names
+from services.shard_tables import ShardTables
+from shared_mem.log import Gate, Reader, Tail
+from shared_mem.log_reader import LogReader
+
+
+def backlog_of(config: Config) -> Backlog:
+    """What is synced, as the publisher has it."""
+    return Backlog(
+        shard=config.shard,
+        log_dir=config.log_dir,
+        segment_bytes=lambda: Tail.attach(config.run_dir).segment_bytes,
+        open_log=lambda position: LogReader(
+            config.log_dir, config.run_dir, Reader.AUDIT, position, Gate.SYNCED
+        ),
+        names=lambda: Names(ShardTables(config.run_dir)),
+    )

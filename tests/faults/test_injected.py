@@ -1,0 +1,120 @@
+"""A shard killed at, or failed by, each single system call by which it makes something durable.
+
+After each: every acknowledged order is there exactly once, none is there that nobody sent, the log is whole, and its
+replay from the beginning, and from the newest snapshot, is the state. Judged with the machine's memory and without it.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from app.config import run_dir_of
+from shared_mem.flusher import EXIT_DISK_FAILED
+from tests.faults.shard_under_fault import ORDERS, Place, Run, template
+from tests.faults.strace import needs_strace
+
+# How often a run may make each call, at the most: a sweep ends with the first run that the fault does not meet.
+CALLS_MAX = 4 * ORDERS
+# By which the shard makes the log, its segments and its snapshots durable; strace's names.
+DURABLE = ("pwrite64", "fdatasync", "fsync", "rename", "fallocate", "openat")
+# A few of each for every run of the tests; the whole sweep is left to `make test-faults`.
+QUICK = (
+    ("pwrite64", 1), ("pwrite64", 19), ("fdatasync", 2), ("fdatasync", 20), ("fsync", 2), ("rename", 1), ("rename", 3),
+)  # fmt: skip
+
+NewRun = Callable[[], Run]
+
+
+@pytest.fixture(scope="module")
+def opening(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, int]]:
+    """A log that is nearly a segment long, to begin each run with; its last number."""
+    data = tmp_path_factory.mktemp("opening")
+    place = Place(data / "log", run_dir_of(data))
+    place.run_dir.mkdir()
+    yield data, template(place)
+    shutil.rmtree(place.run_dir)
+
+
+@pytest.fixture
+def a_run(opening: tuple[Path, int], tmp_path: Path) -> Iterator[NewRun]:
+    needs_strace()
+    data, run_dir = tmp_path / "data", run_dir_of(tmp_path)
+
+    def make() -> Run:
+        for folder in (data, run_dir):
+            shutil.rmtree(folder, ignore_errors=True)
+        (data / "log").mkdir(parents=True)
+        run_dir.mkdir()
+        for path in (opening[0] / "log").iterdir():
+            shutil.copy(path, data / "log" / path.name)
+        return Run(Place(data / "log", run_dir), opening[1])
+
+    yield make
+    shutil.rmtree(run_dir, ignore_errors=True)
+
+
+@pytest.mark.parametrize(("call", "number"), QUICK)
+def test_a_shard_killed_at_a_call_loses_and_doubles_nothing(a_run: NewRun, call: str, number: int) -> None:
+    run = a_run()
+    run.go(f"{call}:signal=KILL:when={number}")
+    assert not run.is_complete, "the call was never made"
+    run.judge()
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("call", DURABLE)
+def test_a_shard_killed_at_each_call_of_a_run_loses_and_doubles_nothing(
+    a_run: NewRun, call: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number in range(1, CALLS_MAX):
+        run = a_run()
+        run.go(f"{call}:signal=KILL:when={number}")
+        run.judge()
+        if run.is_complete:
+            break
+    else:
+        raise AssertionError(f"more than {CALLS_MAX} calls of {call} in one run")
+    with capsys.disabled():
+        print(f"\n{call}: killed at each of {number - 1} calls")  # noqa: T201
+
+
+FAILS = (("fdatasync", 1), ("fdatasync", 7), ("pwrite64", 1), ("pwrite64", 23))
+
+
+@pytest.mark.parametrize(("call", "number"), FAILS)
+def test_a_disk_that_fails_ends_the_shard_at_once_and_nothing_is_acknowledged_after_it(
+    a_run: NewRun, call: str, number: int
+) -> None:
+    run = a_run()
+    run.go(f"{call}:error=EIO:when={number}")
+    assert run.exit_code == EXIT_DISK_FAILED
+    assert len(run.acknowledged) < len(run.pushed)
+    run.judge()
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("call", ["fdatasync", "pwrite64"])
+def test_a_disk_that_fails_at_each_call_ends_the_shard_and_nothing_is_acknowledged_after_it(
+    a_run: NewRun, call: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number in range(1, CALLS_MAX):
+        run = a_run()
+        run.go(f"{call}:error=EIO:when={number}")
+        run.judge()
+        if run.is_complete:
+            break
+        assert run.exit_code == EXIT_DISK_FAILED, f"{call} {number}"
+        assert len(run.acknowledged) < len(run.pushed)
+    with capsys.disabled():
+        print(f"\n{call}: failed at each of {number - 1} calls")  # noqa: T201
+
+
+def test_a_run_without_a_fault_is_whole(a_run: NewRun) -> None:
+    run = a_run()
+    run.go(None)
+    assert run.is_complete
+    run.judge()
