@@ -176,8 +176,8 @@ def take_ticks(state: State, wiring: Wiring) -> int:
 
 @jit
 def stamp_quote(state: State, command: Command, now_ns: int, log_ns: int) -> None:
-    """Put the live quote into the order: what the decision sees, and what the log keeps. When the clock was set back, the
-    log's time is ahead of it: a quote published by the clock as it is now has its time in the log's, with its age."""
+    """Put the live quote into the order: what the decision sees, and what the log keeps. When the clock was set back,
+    the log's time is ahead of it: a quote published by the clock as it is now keeps its age in the log's time."""
     order = command.order[0]
     row = instrument_row(state, int(order.instrument))
     order.bid_e8 = 0

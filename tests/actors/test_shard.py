@@ -17,7 +17,7 @@ from core.rejects import Reject
 from core.units import cash_e6, qty_e8
 from shared_mem import log, ring
 from shared_mem.idle import STRATEGIES, strategy
-from tests.actors.desk import ASK_E8, CAPACITY, SEGMENT_BYTES, ShardDesk, deposit, order
+from tests.actors.desk import ASK_E8, CAPACITY, SEGMENT_BYTES, ShardDesk, account, deposit, instrument, order
 from tests.shared_mem.desk import small_disk
 from tests.shared_mem.loops import slots_given_back_too_early
 
@@ -91,6 +91,28 @@ def test_time_never_goes_back(a_shard: ShardDesk) -> None:
         a_shard.push(Lane.ADMIN, deposit(n + 1))
     a_shard.turn_until_quiet()
     assert [e.time_ns for e in a_shard.events()] == [ahead + n for n in range(1, 6)]
+
+
+def test_a_clock_set_back_leaves_quotes_as_fresh_as_they_are(a_shard: ShardDesk) -> None:
+    """The log's time stays an hour ahead, and so must the time of a quote that comes by the new clock."""
+    a_shard.shard.out.pen[P_TIME] = time.time_ns() + 3600 * 10**9
+    a_shard.push(Lane.ADMIN, instrument(quote_age_ms_max=60_000))
+    for age_ns in (0, 61 * 10**9):
+        a_shard.quote(age_ns=age_ns)
+        a_shard.push(Lane.ORDERS_GATEWAY, order(f"aged {age_ns}"))
+        a_shard.turn_until_quiet()
+    assert [e.reject_code for e in a_shard.events()] == [0, 0, Reject.NO_FRESH_QUOTE]
+
+
+def test_a_quote_from_before_the_clock_was_set_back_grows_old_by_the_logs_time(a_shard: ShardDesk) -> None:
+    a_shard.quote(age_ns=-3600 * 10**9)
+    a_shard.push(Lane.ADMIN, instrument(quote_age_ms_max=60_000))
+    a_shard.turn_until_quiet()
+    for passed_ns in (3600 * 10**9, 3661 * 10**9):
+        a_shard.shard.out.pen[P_TIME] = time.time_ns() + passed_ns
+        a_shard.push(Lane.ORDERS_GATEWAY, order(f"passed {passed_ns}"))
+        a_shard.turn_until_quiet()
+    assert [e.reject_code for e in a_shard.events()] == [0, 0, Reject.NO_FRESH_QUOTE]
 
 
 def test_a_text_longer_than_the_slot_touches_nobody_else(a_shard: ShardDesk) -> None:
