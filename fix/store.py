@@ -214,9 +214,8 @@ class Store:
         """Begins again at 1 and 1; keeps the state; forgets every message. Durable when it returns."""
         self.next_in = self.next_out = 1
         self.generation += 1
-        old = list(self._segments)
         self._new_segment(self._index() + 1)
-        for segment in old:
+        for segment in list(self._segments[:-1]):  # the bound may have dropped the oldest by now
             segment.path.unlink()
             self._segments.remove(segment)
 

@@ -96,7 +96,7 @@ class Judge:
         judged = 0
         async for row in _rows(self._connection, table, self._shard):
             key = _key(table, row)
-            while wanted is not None and wanted[0] < key:  # type: ignore[operator]  # one table's keys are alike
+            while wanted is not None and wanted[0] < key:
                 self._missing(table, *wanted)
                 wanted = next(expected, None)
             if wanted is not None and wanted[0] == key:

@@ -13,7 +13,7 @@ import os
 import shutil
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -30,7 +30,7 @@ from core.records import TICK, TICK_BYTES, CommandKind, EventKind, ExecType, Tic
 from shared_mem.bell import Bell
 from shared_mem.broadcast import Broadcast
 from shared_mem.cursors import Cursor, CursorFile
-from shared_mem.log import Gate, Reader
+from shared_mem.log import Gate, Reader, segment_path
 from shared_mem.log_reader import LogReader
 from shared_mem.log_recovery import find_end
 from shared_mem.ring import Ring
@@ -69,6 +69,11 @@ class Place(NamedTuple):
         return self.log_dir.parent / "snapshots" / "shard.snapshot"
 
     @property
+    def segments(self) -> tuple[Path, ...]:
+        """The log's files that a run writes."""
+        return segment_path(self.log_dir, 0), segment_path(self.log_dir, 1)
+
+    @property
     def cursors(self) -> Path:
         return self.log_dir.parent / "cursors"
 
@@ -102,7 +107,7 @@ def _serve(place: Place, go: int, ready: int) -> None:
         restore(snapshot, replica.state)
     reader = LogReader(place.log_dir, place.run_dir, Reader.SNAPSHOTS, replica.position, Gate.SYNCED)
     cursor = CursorFile(place.cursors, "snapshots")
-    stored = replica.seq
+    stored = replica.follow(reader)
     os.write(ready, b"!")
     while True:
         replica.follow(reader)
@@ -124,8 +129,8 @@ class Run:
         self.acknowledged: dict[int, int] = {}  # request id -> order id
         self.exit_code: int | None = None
 
-    def go(self, fault: str | None, orders: int = ORDERS) -> None:
-        """Until `orders` were acknowledged or the shard is gone."""
+    def go(self, fault: str | None, paths: Sequence[Path] = ()) -> None:
+        """Until ORDERS were acknowledged or the shard is gone. paths: the fault is of calls about these files alone."""
         go_read, go_write = os.pipe()
         ready_read, ready_write = os.pipe()
         child = _FORK.Process(target=_serve, args=(self.place, go_read, ready_write), daemon=True)
@@ -133,11 +138,11 @@ class Run:
         assert child.pid is not None
         os.close(go_read)
         os.close(ready_write)
-        with injected(child.pid, fault) if fault else nullcontext():
+        with injected(child.pid, fault, paths) if fault else nullcontext():
             os.write(go_write, b"!")
             if os.read(ready_read, 1) == b"!":
-                self._trade(child, orders)
-            if child.is_alive() and self.acknowledged and len(self.acknowledged) >= orders:
+                self._trade(child)
+            if child.is_alive() and self.is_complete:
                 os.kill(child.pid, signal.SIGKILL)  # the end of an ordinary run is a crash too
             child.join(PATIENCE_S)
         assert child.exitcode is not None, "the shard neither served nor ended"
@@ -145,13 +150,13 @@ class Run:
         os.close(go_write)
         os.close(ready_read)
 
-    def _trade(self, child: BaseProcess, orders: int) -> None:
+    def _trade(self, child: BaseProcess) -> None:
         place = self.place
         bell = Bell.attach(place.run_dir / "bell.shard")
         lane = Ring.attach(place.run_dir / LANE_FILES[Lane.ORDERS_GATEWAY], bell=bell)
         reader = LogReader(place.log_dir, place.run_dir, Reader.GATEWAY, 0, Gate.SYNCED)
         quote(place.run_dir)
-        while len(self.acknowledged) < orders and child.is_alive():
+        while not self.is_complete and child.is_alive():
             number = len(self.pushed) + 1
             assert lane.try_push(order(f"c{number}", request_id=number))
             self.pushed.append(number)

@@ -1,6 +1,7 @@
 """A system call of a running process that fails, or is its last: strace's fault injection, attached to its threads.
 
-strace counts each thread's calls by itself; a call is one thread's here, as the flusher's pwrite is.
+strace counts each thread's calls by itself: the third call is the third of whichever thread comes to three first. Calls
+about certain files alone (`paths`) are one thread's.
 """
 
 from __future__ import annotations
@@ -9,8 +10,9 @@ import os
 import shutil
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -28,18 +30,33 @@ def needs_strace() -> None:
 
 
 @contextmanager
-def injected(pid: int, what: str) -> Iterator[None]:
+def injected(pid: int, what: str, paths: Sequence[Path] = ()) -> Iterator[None]:
     """Within the block each thread of process `pid` has the fault `what`: 'fdatasync:signal=KILL:when=3'."""
     call = what.split(":", 1)[0]
+    about = [word for path in paths for word in ("-P", str(path))]
     tracer = subprocess.Popen(
-        ["strace", "-f", "-p", str(pid), "-o", os.devnull, "-e", f"trace={call}", "-e", f"inject={what}"],
+        [
+            "strace",
+            "-f",
+            "-p",
+            str(pid),
+            "-o",
+            os.devnull,
+            *about,
+            "-e",
+            f"trace={call}",
+            "-e",
+            f"inject={what}",
+        ],
         stderr=subprocess.PIPE,
         text=True,
     )
     assert tracer.stderr is not None
     timer = threading.Timer(PATIENCE_S, tracer.kill)
     timer.start()
-    said = tracer.stderr.readline()
+    said = ""
+    while "attached" not in said and (line := tracer.stderr.readline()):
+        said += line
     timer.cancel()
     assert "attached" in said, f"strace says: {said}"
     drained = threading.Thread(target=tracer.stderr.read, daemon=True)

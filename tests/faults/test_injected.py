@@ -17,10 +17,16 @@ from shared_mem.flusher import EXIT_DISK_FAILED
 from tests.faults.shard_under_fault import ORDERS, Place, Run, template
 from tests.faults.strace import needs_strace
 
-# How often a run may make each call, at the most: a sweep ends with the first run that the fault does not meet.
+# How often a run may make each call, at the most.
 CALLS_MAX = 4 * ORDERS
-# By which the shard makes the log, its segments and its snapshots durable; strace's names.
-DURABLE = ("pwrite64", "fdatasync", "fsync", "rename", "fallocate", "openat")
+# A sweep ends when the fault has met so many runs no more: a call may also be one that nothing hangs on.
+UNMET_MAX = 3
+# By which the shard makes the log, its segments and its snapshots durable; strace's names. First those about the log's
+# own files, which are the flusher's; then all, of which the main thread's come first.
+DURABLE = (
+    ("pwrite64", True), ("fdatasync", True), ("fsync", True), ("fallocate", True), ("openat", True),
+    ("pwrite64", False), ("fdatasync", False), ("fsync", False), ("rename", False),
+)  # fmt: skip
 # A few of each for every run of the tests; the whole sweep is left to `make test-faults`.
 QUICK = (
     ("pwrite64", 1), ("pwrite64", 19), ("fdatasync", 2), ("fdatasync", 20), ("fsync", 2), ("rename", 1), ("rename", 3),
@@ -60,26 +66,11 @@ def a_run(opening: tuple[Path, int], tmp_path: Path) -> Iterator[NewRun]:
 @pytest.mark.parametrize(("call", "number"), QUICK)
 def test_a_shard_killed_at_a_call_loses_and_doubles_nothing(a_run: NewRun, call: str, number: int) -> None:
     run = a_run()
-    run.go(f"{call}:signal=KILL:when={number}")
+    run.go(
+        f"{call}:signal=KILL:when={number}", run.place.segments if call in ("pwrite64", "fdatasync") else ()
+    )
     assert not run.is_complete, "the call was never made"
     run.judge()
-
-
-@pytest.mark.faults
-@pytest.mark.parametrize("call", DURABLE)
-def test_a_shard_killed_at_each_call_of_a_run_loses_and_doubles_nothing(
-    a_run: NewRun, call: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    for number in range(1, CALLS_MAX):
-        run = a_run()
-        run.go(f"{call}:signal=KILL:when={number}")
-        run.judge()
-        if run.is_complete:
-            break
-    else:
-        raise AssertionError(f"more than {CALLS_MAX} calls of {call} in one run")
-    with capsys.disabled():
-        print(f"\n{call}: killed at each of {number - 1} calls")  # noqa: T201
 
 
 FAILS = (("fdatasync", 1), ("fdatasync", 7), ("pwrite64", 1), ("pwrite64", 23))
@@ -90,27 +81,10 @@ def test_a_disk_that_fails_ends_the_shard_at_once_and_nothing_is_acknowledged_af
     a_run: NewRun, call: str, number: int
 ) -> None:
     run = a_run()
-    run.go(f"{call}:error=EIO:when={number}")
+    run.go(f"{call}:error=EIO:when={number}", run.place.segments)
     assert run.exit_code == EXIT_DISK_FAILED
     assert len(run.acknowledged) < len(run.pushed)
     run.judge()
-
-
-@pytest.mark.faults
-@pytest.mark.parametrize("call", ["fdatasync", "pwrite64"])
-def test_a_disk_that_fails_at_each_call_ends_the_shard_and_nothing_is_acknowledged_after_it(
-    a_run: NewRun, call: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    for number in range(1, CALLS_MAX):
-        run = a_run()
-        run.go(f"{call}:error=EIO:when={number}")
-        run.judge()
-        if run.is_complete:
-            break
-        assert run.exit_code == EXIT_DISK_FAILED, f"{call} {number}"
-        assert len(run.acknowledged) < len(run.pushed)
-    with capsys.disabled():
-        print(f"\n{call}: failed at each of {number - 1} calls")  # noqa: T201
 
 
 def test_a_run_without_a_fault_is_whole(a_run: NewRun) -> None:
@@ -118,3 +92,45 @@ def test_a_run_without_a_fault_is_whole(a_run: NewRun) -> None:
     run.go(None)
     assert run.is_complete
     run.judge()
+
+
+def swept(a_run: NewRun, call: str, fault: str, log_alone: bool) -> Iterator[Run]:
+    """A run for each number of the call, until the fault meets none any more; each judged."""
+    unmet = 0
+    for number in range(1, CALLS_MAX):
+        run = a_run()
+        run.go(f"{call}:{fault}:when={number}", run.place.segments if log_alone else ())
+        run.judge()
+        if not run.is_complete:
+            unmet = 0
+            yield run
+        elif (unmet := unmet + 1) == UNMET_MAX:
+            return
+    raise AssertionError(f"more than {CALLS_MAX} calls of {call} in one run")
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize(("call", "log_alone"), DURABLE)
+def test_a_shard_killed_at_each_call_of_a_run_loses_and_doubles_nothing(
+    a_run: NewRun, call: str, log_alone: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    met = sum(1 for _ in swept(a_run, call, "signal=KILL", log_alone))
+    assert met > 0
+    with capsys.disabled():
+        print(f"\nshard, {call}{' of the log' * log_alone}: killed at each of {met} calls")  # noqa: T201
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("call", ["fdatasync", "pwrite64", "fsync"])
+def test_a_disk_that_fails_at_each_call_ends_the_shard_and_nothing_is_acknowledged_after_it(
+    a_run: NewRun, call: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    met = 0
+    for run in swept(a_run, call, "error=EIO", log_alone=True):
+        met += 1
+        if run.pushed:  # else it failed while it recovered
+            assert run.exit_code == EXIT_DISK_FAILED
+            assert len(run.acknowledged) < len(run.pushed)
+    assert met > 0
+    with capsys.disabled():
+        print(f"\nshard, {call} of the log: failed at each of {met} calls")  # noqa: T201
