@@ -11,13 +11,12 @@ from shared_mem.log_reader import LogReader
 
 
 def backlog_of(config: Config) -> Backlog:
-    """What is synced, as the publisher has it."""
+    """What the publisher follows too (app/roles/publisher.py)."""
+    gate = Gate.REPLICATED if config.gate == "replicated" else Gate.SYNCED
     return Backlog(
         shard=config.shard,
         log_dir=config.log_dir,
         segment_bytes=lambda: Tail.attach(config.run_dir).segment_bytes,
-        open_log=lambda position: LogReader(
-            config.log_dir, config.run_dir, Reader.AUDIT, position, Gate.SYNCED
-        ),
+        open_log=lambda position: LogReader(config.log_dir, config.run_dir, Reader.AUDIT, position, gate),
         names=lambda: Names(ShardTables(config.run_dir)),
     )

@@ -17,7 +17,7 @@ from core.rejects import Reject
 from core.units import cash_e6, qty_e8
 from shared_mem import log, ring
 from shared_mem.idle import STRATEGIES, strategy
-from tests.actors.desk import ASK_E8, CAPACITY, SEGMENT_BYTES, ShardDesk, account, deposit, instrument, order
+from tests.actors.desk import ASK_E8, CAPACITY, SEGMENT_BYTES, ShardDesk, deposit, instrument, order
 from tests.shared_mem.desk import small_disk
 from tests.shared_mem.loops import slots_given_back_too_early
 

@@ -21,6 +21,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from actors.recovery import Offer
 from actors.replay import Replica
 from actors.shard import LANE_FILES, TICKS_CAPACITY, TICKS_FILE, Lane, Shard
 from actors.snapshot import read_file, restore, state_hash, take, write_file
@@ -94,13 +95,21 @@ def template(place: Place) -> int:
     return int(desk.shard.writer.next_seq) - 1
 
 
+def offers_of(place: Place) -> list[Offer]:
+    snapshot = read_file(place.snapshot)
+    if snapshot is None:
+        return []
+    where = str(place.snapshot)
+    return [Offer(where, snapshot.epoch, snapshot.seq, snapshot.log_position, lambda: snapshot)]
+
+
 def _serve(place: Place, go: int, ready: int) -> None:
     """The shard's process: recovers, serves, follows itself with a replica that stores snapshots; until SIGTERM."""
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     os.read(go, 1)
     shard = Shard(place.log_dir, place.run_dir, capacity=CAPACITY, segment_bytes=SEGMENT_BYTES)
     snapshot = read_file(place.snapshot)
-    shard.recover(snapshot)
+    shard.recover(offers_of(place))
     shard.start()
     replica = Replica(CAPACITY, SEGMENT_BYTES)
     if snapshot is not None:
