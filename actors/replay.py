@@ -32,7 +32,7 @@ from actors.prefetch import FAR, NEAR, fetch_far, fetch_near
 from actors.tables import R_POSITION, R_SEQ, Array, Capacity, State, private_state
 from core.records import FIELDS_BYTES, LOGGED_BYTES, TEXT_BYTES_MAX, CommandKind
 from shared_mem import log
-from shared_mem.atomics import copy_bytes, load_i64, load_u16, load_u32
+from shared_mem.atomics import copy_bytes, load_i64, load_u16, load_u32, store_i64
 from shared_mem.jit import jit
 from shared_mem.log import LogCorrupt
 from shared_mem.log_reader import LogReader
@@ -80,27 +80,32 @@ def _skip_fill(at: int, position: int, segment: int) -> int:
 @jit
 def _events_after(
     data: int, at: int, length: int, position: int, segment: int, cause: int
-) -> tuple[int, int, bool]:
-    """The events that follow a command: (where they end, how many, seen to their end)."""
+) -> tuple[int, int, int, bool]:
+    """The events that follow a command: (where they end, how many, where the first stands, seen to their end). Their
+    checksums are left to `_same_events`."""
     count = 0
-    look = at
+    look = first = at
     while True:
         look = _skip_fill(look, position, segment)
         if look + log.RECORD_HEADER_BYTES > length:
-            return at, count, False
+            return at, count, first, False
         total = load_u16(data + look + log.R_LENGTH)
         kind = load_u16(data + look + log.R_KIND)
-        if kind < _EVENTS_FROM and look + total <= length:
-            return at, count, True  # the next command: its own turn looks whether it is good
-        if not log.record_is_good(data + look, length - look):
-            return at, count, False
-        look += (total + 7) & ~7
+        if look + total > length:
+            return at, count, first, False
+        if kind < _EVENTS_FROM or total < log.RECORD_HEADER_BYTES:
+            return at, count, first, True  # the next command: its own turn looks whether it is good
         if kind == log.KIND_PADDING:
-            continue
-        if load_i64(data + look - ((total + 7) & ~7) + log.R_SEQ) != cause + count + 1:
-            return at, count, True
-        count += 1
-        at = look
+            if not log.record_is_good(data + look, length - look):
+                return at, count, first, True
+        else:
+            if load_i64(data + look + log.R_SEQ) != cause + count + 1:
+                return at, count, first, True
+            if count == 0:
+                first = look
+            count += 1
+            at = look + ((total + 7) & ~7)
+        look += (total + 7) & ~7
 
 
 @jit
@@ -119,15 +124,38 @@ def _same_record(ours: int, theirs: int, taken: int) -> bool:
 
 @jit
 def _same_events(pen: Array, data: int, at: int, end: int, position: int) -> bool:
-    """Whether the pen has written what stands from `at` to `end` of the bytes at `data`."""
+    """Whether the pen has written what stands, whole, from `at` to `end` of the bytes at `data`.
+
+    Ours are what their checksums are of: one that is the same needs no second look at their bytes. It is not the
+    same when the disk moved on between two events of a command."""
     while at < end:
         at = _skip_fill(at, position, pen[P_SEGMENT])
-        taken = (load_u16(data + at + log.R_LENGTH) + 7) & ~7
+        theirs = data + at
+        taken = (load_u16(theirs + log.R_LENGTH) + 7) & ~7
         ours = pen[P_BASE] + log.DATA + ((position + at) & (pen[P_RING] - 1))
-        if load_u16(data + at + log.R_KIND) != log.KIND_PADDING and not _same_record(ours, data + at, taken):
-            return False
+        if load_u16(theirs + log.R_KIND) != log.KIND_PADDING:
+            if not _same_record(ours, theirs, taken):
+                return False
+            is_sealed = load_u32(ours + log.R_CRC) == load_u32(theirs + log.R_CRC) and load_u32(
+                ours + log.R_SYNCED_LAG
+            ) == load_u32(theirs + log.R_SYNCED_LAG)
+            if not is_sealed and not log.record_is_good(theirs, end - at):
+                return False
         at += taken
     return True
+
+
+@jit
+def _why(data: int, at: int, end: int, length: int, position: int, segment: int) -> int:
+    """Why the records from `at` on, the one at `end` too, are not what was expected: one is damaged, or none is."""
+    while at <= end:
+        at = _skip_fill(at, position, segment)
+        if at + log.RECORD_HEADER_BYTES > length:
+            break
+        if not log.record_is_good(data + at, length - at):
+            return DAMAGED
+        at += (load_u16(data + at + log.R_LENGTH) + 7) & ~7
+    return DIVERGED
 
 
 @jit
@@ -187,7 +215,7 @@ def replay(
         if kind >= _EVENTS_FROM:
             return at, DIVERGED  # an event without its command
         seq = load_i64(data + at + log.R_SEQ)
-        end, count, whole = _events_after(data, at + taken, length, position, segment, seq)
+        end, count, first, whole = _events_after(data, at + taken, length, position, segment, seq)
         if not whole and not is_end:
             return at, DONE
         if kind == _NEW_ORDER:
@@ -197,14 +225,17 @@ def replay(
         pen[P_TIME] = load_i64(data + at + log.R_TIME)
         pen[P_EPOCH] = load_u32(data + at + log.R_EPOCH)
         pen[P_POSITION] = position + at + taken
+        # The disk lags for us as it did for the log's writer, so that the checksums are the same.
+        if count > 0:
+            lag = load_u32(data + first + log.R_SYNCED_LAG)
+            store_i64(pen[P_BASE] + log.SYNCED, position + first - lag)
         load_command(
             command, kind, data + at + log.RECORD_HEADER_BYTES, total - log.RECORD_HEADER_BYTES, slot
         )
         apply(state, out, command)
-        if pen[P_SEQ] != seq + 1 + count or pen[P_POSITION] != position + end:
-            return at, DIVERGED
-        if not _same_events(pen, data, at + taken, end, position):
-            return at, DIVERGED
+        is_same = pen[P_SEQ] == seq + 1 + count and pen[P_POSITION] == position + end
+        if not is_same or not _same_events(pen, data, at + taken, end, position):
+            return at, _why(data, at + taken, end, length, position, segment)
         at = _skip_fill(end, position, segment)
     return min(at, length), DONE
 

@@ -249,11 +249,14 @@ def _name_of(state: State, row: int, order: Any) -> str:
 
 
 class StateView:
-    """A window on the tables of the shard that runs in `run_dir`."""
+    """A window on the tables of the shard that runs in `run_dir`; or on a replica's, in this process."""
 
-    def __init__(self, run_dir: Path) -> None:
+    def __init__(self, run_dir: Path, replica: State | None = None) -> None:
         self._run_dir = run_dir
-        self._attach()
+        if replica is None:
+            self._attach()
+        else:
+            self._state, self._retired = replica, np.zeros(1, np.int64)
         tables = ("accounts", "positions", "instruments", "quotes", "orders", "groups", "cash")
         self._rows = {name: np.zeros(1, getattr(self._state, name).dtype) for name in tables}
 

@@ -120,6 +120,12 @@ def _logs(words: argparse.Namespace) -> int:
     return 0
 
 
+def _explain(words: argparse.Namespace) -> int:
+    from app import explain
+
+    return explain.show(_config(words), words)
+
+
 def _run(words: argparse.Namespace) -> int:
     from app.roles import ROLES
 
@@ -231,6 +237,15 @@ def _audit_words(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _explain_words(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "order",
+        metavar="ORDER",
+        help="its number, its id in the REST API, its ClOrdID, or the client's own id for it",
+    )
+    parser.add_argument("--json", action="store_true", help="one JSON object")
+
+
 def _bench_words(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("names", nargs="*", metavar="NAME", help="a wrong name lists them all")
     parser.add_argument("--json", action="store_true", help="one JSON row a line")
@@ -257,6 +272,7 @@ COMMANDS: Final = (
     Command("log", "read the shard's log: cat, verify or stat", _log_words, _log),
     Command("recover", "what a start would recover, and from what: --dry-run", _recover_words, _recover),
     Command("audit", "hold log, Postgres and JetStream against each other", _audit_words, _audit),
+    Command("explain", "why an order was taken or refused, and what became of it", _explain_words, _explain),
     Command(
         "admin",
         "ask a running shard: accounts, groups, settlement days, sessions",

@@ -119,7 +119,8 @@ _SESSION_WORDS: Final = {int(s): s.name for s in InstrumentState}
 _TEXT_OF_CODE: Final = {int(code): text for code, text in TEXTS.items()}
 
 
-def _value_text(value: int, unit: Unit) -> str:
+def value_text(value: int, unit: Unit) -> str:
+    """A figure in the words or the unit that people use."""
     if unit is Unit.PRICE_E8:
         return units.price_text(value)
     if unit is Unit.QTY_E8:
@@ -153,6 +154,6 @@ def reject_message(code: int, limit_value: int, observed_value: int) -> str:
     if code not in _TEXT_OF_CODE:
         return f"rejected (code {code})"
     known = _TEXT_OF_CODE[code]
-    limit = _value_text(limit_value, known.unit)
-    value = _value_text(observed_value, known.unit)
+    limit = value_text(limit_value, known.unit)
+    value = value_text(observed_value, known.unit)
     return f"{known.check}: {known.text.format(limit=limit, value=value)} (code {code})"

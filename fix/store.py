@@ -343,6 +343,24 @@ def _read_segment(segment: _Segment, begin: int, end: int) -> Iterator[Stored]:
                 yield Stored(seq, file.read(size))
 
 
+def sent_messages(folder: Path) -> Iterator[Stored]:
+    """What a session has sent and its store still has, oldest first, of the numbering that is used now. Reads only,
+    also while the session runs; what it appends meanwhile may be missing."""
+    kept: list[Stored] = []
+    generation = -1
+    for path in sorted(folder.glob("*.fix")):
+        data, at = path.read_bytes(), 0
+        while (record := _read_record(data, at)) is not None:
+            if record.generation != generation:
+                kept, generation = [], record.generation
+            for number, (is_admin, offset) in enumerate(record.messages, record.next_out):
+                if not is_admin:
+                    (size,) = struct.unpack_from("<I", data, offset - 4)
+                    kept.append(Stored(number, data[offset : offset + size]))
+            at = record.end
+    yield from kept
+
+
 def _halt_if_whole_record_behind(path: Path, data: bytes, at: int) -> None:
     """A torn tail has nothing behind it: one writer appends, and stops at the first write that fails."""
     behind = at

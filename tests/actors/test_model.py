@@ -68,11 +68,13 @@ def cold_positions(state: State, owner: Any) -> Any:
 
 
 class History(MoneyRules):
+    a_desk: type[Desk] = Desk
+
     @initialize()
     def a_market(self) -> None:
         self._folder = Path(tempfile.mkdtemp(dir="/dev/shm"))
         (self._folder / "run").mkdir()
-        self.desk = Desk(self._folder / "log", self._folder / "run")
+        self.desk = self.a_desk(self._folder / "log", self._folder / "run")
         self.model = Model()
         self.snapshot: Snapshot | None = None
         for number in (1, 2):
