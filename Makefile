@@ -22,7 +22,7 @@ NODE_IS_NEW := node -e 'const [a, b] = process.versions.node.split(".").map(Numb
 	process.exit(a > 22 || (a == 22 && b >= 12) || (a == 20 && b >= 19) ? 0 : 1)'
 ROOMS := core shared_mem actors marketdata fix gateways services app
 
-.PHONY: help setup up down test test-faults simulate bench lint load soak stress web browser strace clean lock
+.PHONY: help setup up down test test-faults simulate bench lint load soak stress kills web browser strace clean lock
 
 help: ## this list
 	@echo "Tradewind: make TARGET [ARGS=\"…\"]"
@@ -62,6 +62,9 @@ soak: setup ## FIX sessions for half an hour whose connections and processes die
 
 stress: setup ## shared memory and the log between processes that are killed; every byte checked
 	@$(PYTHON) -m loadtests.stress $(ARGS)
+
+kills: setup web ## kill -9 of every process of a desk under load, hundreds of times; all books are audited
+	@$(PYTHON) -m tests.faults.kills $(ARGS)
 
 web: web/dist/.built ## build the page
 

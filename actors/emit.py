@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from core import records
-from core.event_layouts import INSTRUMENT_EVENT, MONEY_EVENT
+from core.event_layouts import INSTRUMENT_EVENT, MONEY_EVENT, QUARANTINE_EVENT
 from core.records import (
     COMMAND_KINDS,
     EVENT,
@@ -47,6 +47,7 @@ class Out(NamedTuple):
     event: Array  # EVENT (1,)
     money: Array  # the same event under its other layouts: MONEY_EVENT (1,)
     instrument: Array  # INSTRUMENT_EVENT (1,)
+    quarantine: Array  # QUARANTINE_EVENT (1,)
 
 
 class Command(NamedTuple):
@@ -70,6 +71,7 @@ class Command(NamedTuple):
     tick_table: Array
     lot_table: Array
     timer: Array
+    quarantine: Array
 
 
 def command_slot() -> Command:
@@ -91,6 +93,7 @@ def command_slot() -> Command:
         records.DEFINE_TICK_TABLE,
         records.DEFINE_LOT_TABLE,
         records.TIMER,
+        records.QUARANTINE,
     )
     return Command(raw, raw[FIELDS_BYTES:], *(raw.view(layout) for layout in layouts))
 
@@ -101,7 +104,8 @@ def make_pen(base: int, ring_bytes: int, segment_bytes: int, command: Command) -
     pen = np.zeros(PEN_WORDS, np.int64)
     pen[P_BASE], pen[P_RING], pen[P_SEGMENT] = base, ring_bytes, segment_bytes
     pen[P_EVENT], pen[P_COMMAND] = event.ctypes.data, command.raw.ctypes.data
-    return Out(pen, event, event.view(MONEY_EVENT), event.view(INSTRUMENT_EVENT))
+    layouts = (MONEY_EVENT, INSTRUMENT_EVENT, QUARANTINE_EVENT)
+    return Out(pen, event, *(event.view(layout) for layout in layouts))
 
 
 @jit
@@ -167,6 +171,12 @@ def new_money_event(out: Out, kind: int, command: Command) -> Any:
 def new_instrument_event(out: Out, kind: int, command: Command) -> Any:
     """As `new_event`, for the kinds that have INSTRUMENT_EVENT's layout."""
     return _of_layout(out.instrument[0], kind, out, command)
+
+
+@jit
+def new_quarantine_event(out: Out, kind: int, command: Command) -> Any:
+    """As `new_event`, for the kind that has QUARANTINE_EVENT's layout."""
+    return _of_layout(out.quarantine[0], kind, out, command)
 
 
 @jit

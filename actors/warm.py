@@ -20,6 +20,7 @@ from actors.due import due_orders, found_rows
 from actors.emit import SCRATCH_BYTES, command_slot, journal, make_pen
 from actors.marks import MarkedReplica
 from actors.new_order import on_new_order
+from actors.quarantine import on_quarantine, on_retry
 from actors.replace import on_replace
 from actors.replay import Replica
 from actors.report import on_report
@@ -82,6 +83,10 @@ class _Bench:
     def timers(self) -> None:
         on_timer(self.state, self.out, self.command)
         due_orders(self.state, 0, 0, 0, 0, 0, found_rows())
+
+    def quarantine(self) -> None:
+        on_quarantine(self.state, self.out, self.command)
+        on_retry(self.state, self.out, self.command)
 
     def recovery(self) -> None:
         self.shard = Shard(
@@ -147,6 +152,7 @@ def steps() -> list[Step]:
         Step("venue report", 4.0, bench.behaviour(on_report)),
         Step("replace", 9.6, bench.behaviour(on_replace)),
         Step("timers", 2.0, bench.timers),
+        Step("quarantine", 1.0, bench.quarantine),
         Step("apply", 4.1, bench.behaviour(apply)),
         Step("journal", 3.1, bench.behaviour(journal_and_apply)),
         Step("recovery", 0.3, bench.recovery),

@@ -17,6 +17,7 @@ import subprocess
 import sys
 import traceback
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Final
 
 from app import logs
@@ -164,7 +165,8 @@ def _ready(writable: int) -> Callable[[], None]:
         nonlocal told
         if not told:
             told = True
-            os.write(writable, b"!")
+            with suppress(BrokenPipeError):  # the supervisor was killed: a role trades on without it
+                os.write(writable, b"!")
             os.close(writable)
 
     return ready

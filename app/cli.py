@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from app import admin_command, config, fix_command, logs, options, stack, standby_command
+from app import admin_command, config, fix_command, logs, options, quarantine, stack, standby_command
 from app.config import Config, ConfigError
 from app.embedded.server import ServerError
 from app.faults import StackError
@@ -86,10 +86,15 @@ def _status(words: argparse.Namespace) -> int:
     if words.json:
         print(json.dumps(current.public() | standby_command.seen(settings), indent=2))
         return 0 if current.ready else EXIT_FAULT
+    if waiting := quarantine.alert(settings):
+        print(waiting)
     if not current.processes:
         print(f"nothing runs on {settings.data_dir}; `tradewind up` starts a stack")
         return EXIT_FAULT
-    print("ready" if current.ready else "not ready")
+    if current.is_left:
+        print("the supervisor was killed; what it left goes on, until `up` replaces it or `down` ends it")
+    else:
+        print("ready" if current.ready else "not ready")
     for process in current.processes:
         print(f"  {process.name:14} {process.state:9} {process.pid or '-':>8}  {process.detail}".rstrip())
     if seen := standby_command.seen(settings):
@@ -156,6 +161,10 @@ def _audit(words: argparse.Namespace) -> int:
 
 def _admin(words: argparse.Namespace) -> int:
     return admin_command.act(_config(words), words)
+
+
+def _quarantine(words: argparse.Namespace) -> int:
+    return quarantine.act(_config(words), words)
 
 
 def _bench(words: argparse.Namespace) -> int:
@@ -278,6 +287,12 @@ COMMANDS: Final = (
         "ask a running shard: accounts, groups, settlement days, sessions",
         admin_command.add_words,
         _admin,
+    ),
+    Command(
+        "quarantine",
+        "what made the shard die and was put aside: list, skip or retry",
+        quarantine.add_words,
+        _quarantine,
     ),
     Command("bench", "run benchmarks (all, or by name) and print their figures", _bench_words, _bench),
     Command("fix", "FIX by hand: an echoing acceptor", fix_command.add_words, fix_command.act),

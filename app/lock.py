@@ -1,28 +1,18 @@
-"""One stack to a data folder: a lock that dies with the supervisor, and what a killed one left running.
+"""One stack to a data folder: a lock that dies with the supervisor.
 
-The lock is flock(2) on data_dir/run/lock, held by the supervisor alone; the kernel lets it go however the
-supervisor ends, so it is never stale. Its processes do outlive it: they are named in the status file, each
-with the time it started, so that a pid given out again to a stranger is never touched.
+The lock is flock(2) on data_dir/run/lock, held by the supervisor alone; the kernel lets it go however the supervisor
+ends, so it is never stale. What a killed supervisor left running is `app/orphans.py`'s.
 """
 
 from __future__ import annotations
 
 import fcntl
 import os
-import signal
-import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Final
 
 from app import status
 from app.config import Config
 from app.faults import StackError
-from app.roles import SERVERS
-from app.status import ProcessStatus
-
-LEFTOVER_STOP_S: Final = 5.0
-POLL_S: Final = 0.02
 
 
 def acquire(config: Config) -> int:
@@ -50,54 +40,6 @@ def is_held(config: Config) -> bool:
         return not _try_lock(descriptor)
     finally:
         os.close(descriptor)
-
-
-def stop_leftovers(config: Config, tell: Callable[[str], None]) -> int:
-    """Ends what a killed supervisor left running, in the order of a stop; returns how many there were.
-
-    Only for the holder of the lock.
-    """
-    last = status.read(config.status_path)
-    left = [process for process in last.processes if process.identity.alive()] if last else []
-    if left:
-        names = ", ".join(f"{process.name} (pid {process.pid})" for process in left)
-        tell(f"an earlier supervisor of {config.data_dir} was killed; stopping what it left: {names}")
-    for stage in sorted({process.stop_stage for process in left}):
-        _stop([process for process in left if process.stop_stage == stage])
-    return len(left)
-
-
-def _stop(processes: list[ProcessStatus]) -> None:
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        for process in processes:
-            # Postgres's fast shutdown is SIGINT; at SIGTERM it would wait for clients that may never leave.
-            fast = number is signal.SIGTERM and process.stop_stage == SERVERS and process.name == "postgres"
-            _signal(process, signal.SIGINT if fast else number)
-        deadline_s = time.monotonic() + LEFTOVER_STOP_S
-        while any(process.identity.alive() for process in processes):
-            if time.monotonic() > deadline_s:
-                break
-            time.sleep(POLL_S)
-        else:
-            return
-    alive = [process for process in processes if process.identity.alive()]
-    raise StackError(
-        f"{alive[0].name} (pid {alive[0].pid}) of an earlier stack cannot be killed; end it by hand"
-    )
-
-
-def _signal(process: ProcessStatus, number: signal.Signals) -> None:
-    if process.pid is None or not process.identity.alive():
-        return
-    try:
-        os.kill(process.pid, number)
-    except ProcessLookupError:
-        return
-    except PermissionError:
-        raise StackError(
-            f"{process.name} (pid {process.pid}) of an earlier stack belongs to another user; "
-            f"stop it as that user, or use another --data-dir"
-        ) from None
 
 
 def _try_lock(descriptor: int) -> bool:

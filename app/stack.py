@@ -17,7 +17,9 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Final
 
-from app import child, lock, logs, preflight, progress, status
+import msgspec
+
+from app import child, lock, logs, orphans, preflight, progress, status
 from app.announce import Demo, announcement
 from app.config import Config
 from app.embedded.nats import Nats
@@ -65,7 +67,7 @@ def up(
     held = lock.acquire(config)
     ensure_secret(config.data_dir)
     config = load()  # once more: the servers' urls hold the secret
-    lock.stop_leftovers(config, _tell)
+    orphans.stop_left(config, _tell)
     preflight.check_free(config)
     preflight.check_memory(config)
     preflight.check_elsewhere(config)
@@ -177,18 +179,21 @@ def down(config: Config) -> str:
         return f"nothing runs on {config.data_dir}"
     held = lock.acquire(config)
     try:
-        left = lock.stop_leftovers(config, _tell)
+        left = orphans.stop_left(config, _tell)
     finally:
         os.close(held)
     return "stopped what was left" if left else f"nothing runs on {config.data_dir}"
 
 
 def current(config: Config) -> Status:
-    """The stack's status, believed only while its supervisor lives."""
+    """The stack's status: its supervisor's word while that lives, else what it left, which is never `ready`."""
     found = status.read(config.status_path)
-    if found is None or not found.supervisor.alive():
-        return status.stopped(config)
-    return found
+    if found is not None and found.supervisor.alive():
+        return found
+    nobody = status.stopped(config)
+    if lock.is_held(config):  # one that starts, and has said nothing yet
+        return nobody
+    return msgspec.structs.replace(nobody, processes=orphans.left(config))
 
 
 def _servers(config: Config) -> list[EmbeddedServer]:

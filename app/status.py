@@ -65,6 +65,11 @@ class Status(msgspec.Struct, frozen=True):
     demo: dict[str, str]
     processes: list[ProcessStatus]
 
+    @property
+    def is_left(self) -> bool:
+        """Whether these processes have no supervisor any more."""
+        return bool(self.processes) and not self.supervisor.alive()
+
     def public(self) -> dict[str, object]:
         """What `tradewind status --json` prints. A promise to programs: fields are added, never changed."""
         return {

@@ -20,16 +20,13 @@ from typing import Final
 from app import child, logs, status
 from app.config import Config
 from app.embedded.server import ServerError
-from app.process import Process, State
+from app.process import KILLS_MAX, ROLE_STOP_S, SERVER_STOP_S, Process, State
 from app.roles import Role
 from app.status import Identity, Status
 
 # Servers have no pipe to tell us by: while one starts it is asked this often.
 SERVER_PROBE_S: Final = 0.02
 IDLE_S: Final = 5.0
-# A role promises to stop within 3 s; a server writes its checkpoint first.
-ROLE_STOP_S: Final = 5.0
-SERVER_STOP_S: Final = 15.0
 
 Tell = Callable[[str], None]
 
@@ -179,7 +176,7 @@ class Supervisor:
                 process.work.prepare()
                 begun = child.execute(process.work, self._config)
         except (ServerError, OSError) as error:
-            process.could_not_begin(str(error))
+            process.could_not_begin(str(error), time.monotonic())
             self._tell(f"{process.name} cannot start: {error}")
         else:
             process.began(begun)
@@ -197,13 +194,18 @@ class Supervisor:
             longest_s = max(longest_s, ROLE_STOP_S if isinstance(process.work, Role) else SERVER_STOP_S)
         self._write()
         deadline_s = time.monotonic() + longest_s
-        asked = self._stop_asked
+        asked, kills = self._stop_asked, 0
         while left := [process for process in processes if process.child is not None]:
-            if time.monotonic() > deadline_s or self._stop_asked > max(asked, 1):
+            if time.monotonic() > deadline_s or (kills == 0 and self._stop_asked > max(asked, 1)):
+                if kills == KILLS_MAX:
+                    names = ", ".join(f"{p.name} (pid {p.child.pid})" for p in left if p.child is not None)
+                    self._tell(f"{names} cannot be killed: the kernel holds it; going on without")
+                    return
                 for process in left:
                     assert process.child is not None
                     self._tell(f"{process.name} does not stop by itself; killed")
                     process.child.kill(signal.SIGKILL)
+                kills += 1
                 deadline_s = time.monotonic() + ROLE_STOP_S
             for process in left:
                 assert process.child is not None

@@ -382,6 +382,22 @@ def define_lot_table(*, request_id: int, table: int, round_lot_e8: int, odd_lots
     return _encode(CommandKind.DEFINE_LOT_TABLE, "", values)
 
 
+def quarantine(command: bytes, crashes: int) -> bytes:
+    """A command put aside, in its own slot's bytes; crashes: how often its shard died of it."""
+    at = records.ORIGINAL_KIND
+    kind, times = (
+        int(CommandKind.QUARANTINE).to_bytes(2, "little"),
+        min(crashes, 0xFFFF).to_bytes(2, "little"),
+    )
+    return kind + command[2:at] + command[:2] + times + bytes(4) + command[at + 8 :]
+
+
+def retry(report: bytes) -> bytes:
+    """A venue's report out of its quarantine; `report`: its slot, as the venue's session sent it."""
+    at = records.ORIGINAL_KIND
+    return int(CommandKind.RETRY).to_bytes(2, "little") + report[2:at] + report[:2] + report[at + 2 :]
+
+
 def decode(raw: bytes) -> dict[str, Any]:
     """The fields of one command by name; `text` as str. raw: a ring's slot, or a record's payload, where the text
     follows the fields at once. Raises CommandError for an unknown kind."""

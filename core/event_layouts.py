@@ -85,6 +85,12 @@ INSTRUMENT_EVENT: Final = _event(
     ]
 )
 
+# QUARANTINE: of a command other than an order, cancel or replace, whose senders get their reject in the orders' layout.
+# place: the name of its record in its lane's ring. state: the account's after it, where it has one.
+QUARANTINE_EVENT: Final = _event(
+    [("place", "u8"), ("original_kind", "u2"), ("crashes", "u2"), ("lane", "u1"), ("state", "u1")]
+)
+
 # Every other kind's layout is EVENT.
 EVENT_LAYOUTS: Final = {
     EventKind.CASH: MONEY_EVENT,
@@ -93,4 +99,5 @@ EVENT_LAYOUTS: Final = {
     EventKind.SETTLEMENT: MONEY_EVENT,
     EventKind.INSTRUMENT: INSTRUMENT_EVENT,
     EventKind.INSTRUMENT_TABLE: INSTRUMENT_EVENT,
+    EventKind.QUARANTINE: QUARANTINE_EVENT,
 }

@@ -92,6 +92,11 @@ class Event(msgspec.Struct, frozen=True):
     bands: int = 0
     settle_days: int = 0
     odd_lots: int = 0
+    # a quarantined command's
+    place: int = 0
+    original_kind: int = 0
+    crashes: int = 0
+    lane: int = 0
 
 
 _PACKER: Final = Packer(EVENT)

@@ -52,6 +52,8 @@ class CommandKind(IntEnum):
     DAY_END = 12
     EXPIRE = 13
     ASK_STATUS = 14
+    QUARANTINE = 35
+    RETRY = 36
 
 
 class EventKind(IntEnum):
@@ -65,6 +67,7 @@ class EventKind(IntEnum):
     GROUP = 110
     SETTLEMENT = 111
     INSTRUMENT_TABLE = 112
+    QUARANTINE = 123
 
 
 class Source(IntEnum):
@@ -364,6 +367,11 @@ DEFINE_TICK_TABLE: Final = _command(
 # odd_lots: 1 when quantities that are no multiple of the round lot are taken too.
 DEFINE_LOT_TABLE: Final = _command([("round_lot_e8", "i8"), ("table", "u2"), ("odd_lots", "u1")])
 
+# QUARANTINE: a command that made the shard die `crashes` times, put aside: its own bytes under this kind, the fields
+# behind the head as words. RETRY: one of a venue's reports, applied after all.
+_WORDS: Final = [(f"word_{n}", "i8") for n in range(10)]
+QUARANTINE: Final = _command([*_WORDS, ("original_kind", "u2"), ("crashes", "u2")])
+
 COMMAND_LAYOUTS: Final = {
     CommandKind.NEW_ORDER: NEW_ORDER,
     CommandKind.CANCEL: CANCEL,
@@ -386,6 +394,8 @@ COMMAND_LAYOUTS: Final = {
     CommandKind.DAY_END: TIMER,
     CommandKind.EXPIRE: TIMER,
     CommandKind.ASK_STATUS: TIMER,
+    CommandKind.QUARANTINE: QUARANTINE,
+    CommandKind.RETRY: QUARANTINE,
 }
 
 
@@ -394,6 +404,10 @@ def _fields_bytes(layout: np.dtype[np.void]) -> int:
     placed: Any = layout.fields or {}
     end = max(offset + field.itemsize for name, (field, offset, *_) in placed.items() if name != "text")
     return -(-end // 8) * 8
+
+
+# Where `original_kind` stands, behind what any other command has (a test holds it).
+ORIGINAL_KIND: Final = _fields_bytes(HEAD) + 8 * len(_WORDS)
 
 
 def _logged_bytes() -> np.ndarray[Any, np.dtype[np.int64]]:

@@ -91,6 +91,7 @@ class Reject(IntEnum):
     VENUE_REJECTED = 903
     REPORT_UNEXPECTED = 904
     COMMAND_UNKNOWN = 905
+    COMMAND_QUARANTINED = 906
     ACCOUNT_NOT_IDLE = 920
     ORDER_NOT_REPLACEABLE = 921
     EXECUTION_UNKNOWN = 922
@@ -431,6 +432,13 @@ TEXTS: Final[dict[Reject, RejectText]] = {
     ),
     Reject.COMMAND_UNKNOWN: RejectText(
         "command", "its kind, side, order type or time in force is unknown", Unit.PLAIN, 422, _422
+    ),
+    Reject.COMMAND_QUARANTINED: RejectText(
+        "command",
+        "it made the shard die {value} times and was put aside; nothing was done, and the operator has been told",
+        Unit.PLAIN,
+        422,
+        _422,
     ),
     Reject.ORDER_NOT_REPLACEABLE: RejectText(
         "order", "order can't be replaced: it is {value}", Unit.STATE, 422, _422

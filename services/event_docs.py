@@ -33,6 +33,7 @@ _WHAT: Final = {
     schemas.GroupUpdate: ("group", "<group>", "<state>|rejected"),
     schemas.SettlementUpdate: ("settlement", schemas.NOBODY, "<date>"),
     schemas.TableUpdate: ("table", schemas.NOBODY, "<kind>-<number>"),
+    schemas.QuarantineUpdate: ("quarantine", "<account>", "<kind>"),
 }
 
 

@@ -14,6 +14,7 @@ from services.schemas import (
     GroupUpdate,
     InstrumentUpdate,
     OrderUpdate,
+    QuarantineUpdate,
     Update,
 )
 from services.upsert import Row
@@ -44,6 +45,8 @@ class Batch:
                 self._add_account(update)
                 self._add_cash(update)
             case BreakUpdate() if update.account:
+                self._add_account(update)
+            case QuarantineUpdate() if update.account and update.state is not None:
                 self._add_account(update)
             case InstrumentUpdate() if not update.reject_code:
                 self.instruments[update.instrument_id] = {
@@ -133,8 +136,8 @@ class Batch:
             "updated_ns": update.time_ns,
         }
 
-    def _add_account(self, update: AccountUpdate | BreakUpdate) -> None:
-        """A break tells the state only: the household stays as it is (null: services/portfolio.py)."""
+    def _add_account(self, update: AccountUpdate | BreakUpdate | QuarantineUpdate) -> None:
+        """A break or a quarantine tells the state only: the household stays as it is (null: services/portfolio.py)."""
         before = self.accounts.get(update.account_id)
         self.accounts[update.account_id] = {
             "shard": update.shard,

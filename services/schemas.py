@@ -19,7 +19,9 @@ from msgspec import Meta
 
 ROOT: Final = "tradewind.v1"
 
-Kind: TypeAlias = Literal["order", "cash", "account", "instrument", "break", "group", "settlement", "table"]
+Kind: TypeAlias = Literal[
+    "order", "cash", "account", "instrument", "break", "group", "settlement", "table", "quarantine"
+]
 
 # Where a subject's token has nothing to say: no account (instruments), or one that does not exist.
 NOBODY: Final = "_"
@@ -372,6 +374,31 @@ class TableUpdate(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", t
     reject_message: RejectMessage
 
 
+class QuarantineUpdate(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag=f"{ROOT}.quarantine"):
+    """A command other than an order, cancel or replace that made the shard die again and again, and was put aside: an
+    operator decides (`tradewind quarantine`). Of those three the order's update says it, with reject code 906.
+
+    The account of a venue's report may only reduce until a person sets it active again.
+    """
+
+    shard: Shard
+    seq: Seq
+    prior_seq: PriorSeq
+    time_ns: TimeNs
+    account: Account
+    account_id: AccountId
+    state: Annotated[
+        str | None, Meta(description="The account's state after it; null unless it is a venue's report.")
+    ]
+    kind: Annotated[str, Meta(description="What was asked: venue_report, deposit, break, …")]
+    crashes: Annotated[int, Meta(description="How often the shard died of it.")]
+    lane: Annotated[int, Meta(description="The lane that it came in.")]
+    order_id: Annotated[str | None, Meta(description="UUID of the order that it names; null for none.")]
+    text: Annotated[str, Meta(description="Its text: of a venue's report the ExecID.")]
+    reject_code: RejectCode
+    reject_message: RejectMessage
+
+
 Update: TypeAlias = (
     OrderUpdate
     | CashUpdate
@@ -381,6 +408,7 @@ Update: TypeAlias = (
     | GroupUpdate
     | SettlementUpdate
     | TableUpdate
+    | QuarantineUpdate
 )
 
 UPDATES: Final[tuple[type[Update], ...]] = (
@@ -392,12 +420,13 @@ UPDATES: Final[tuple[type[Update], ...]] = (
     GroupUpdate,
     SettlementUpdate,
     TableUpdate,
+    QuarantineUpdate,
 )
 
 
 def subject_of(update: Update) -> str:
     """The subject that an update travels on. `what` is exec_type, paid or rejected, the state, the symbol, the
-    break's kind, the date, or the table; a group's name stands where an account's does."""
+    break's kind, the date, the table, or the command's kind; a group's name stands where an account's does."""
     match update:
         case OrderUpdate():
             return subject("order", update.shard, update.account, update.exec_type)
@@ -418,6 +447,8 @@ def subject_of(update: Update) -> str:
             return subject("settlement", update.shard, "", update.date)
         case TableUpdate():
             return subject("table", update.shard, "", f"{update.kind}-{update.table}")
+        case QuarantineUpdate():
+            return subject("quarantine", update.shard, update.account, update.kind)
 
 
 _ENCODER: Final = msgspec.json.Encoder()

@@ -16,6 +16,7 @@ from core.records import (
     NO_LIMIT,
     AccountState,
     BreakKind,
+    CommandKind,
     EventKind,
     ExecType,
     InstrumentState,
@@ -33,6 +34,7 @@ from services.schemas import (
     GroupUpdate,
     InstrumentUpdate,
     OrderUpdate,
+    QuarantineUpdate,
     SettlementUpdate,
     TableUpdate,
     Update,
@@ -53,7 +55,9 @@ _WORKING: Final = frozenset(
     }
 )
 # The answer to a command about an order that there is not (again): nothing may be stored under its number.
-_NO_ORDER: Final = frozenset({Reject.ORDER_UNKNOWN, Reject.DUPLICATE_CLIENT_ORDER_ID})
+_NO_ORDER: Final = frozenset(
+    {Reject.ORDER_UNKNOWN, Reject.DUPLICATE_CLIENT_ORDER_ID, Reject.COMMAND_QUARANTINED}
+)
 
 
 def _words(codes: type[IntEnum]) -> dict[int, str]:
@@ -73,6 +77,7 @@ _ACCOUNT_STATES: Final = _words(AccountState)
 _BREAKS: Final = _words(BreakKind)
 _INSTRUMENT_STATES: Final = _words(InstrumentState)
 _LEVELS: Final = _words(Level)
+_COMMANDS: Final = _words(CommandKind)
 
 
 def average_px_e8(cum_notional_e6: int, cum_qty_e8: int) -> int | None:
@@ -112,6 +117,8 @@ def to_update(event: Event, *, shard: int, prior_seq: int, account: str, symbol:
             return _table(event, shard, prior_seq)
         case EventKind.BREAK:
             return _break(event, shard, prior_seq, account, symbol)
+        case EventKind.QUARANTINE:
+            return _quarantine(event, shard, prior_seq, account)
     raise ValueError(f"kind {event.kind} of seq {event.seq} is no event; ask EVENT_KINDS before")
 
 
@@ -298,6 +305,27 @@ def _break(event: Event, shard: int, prior_seq: int, account: str, symbol: str) 
         last_px=units.price_text(event.last_px_e8),
         ours=break_value(event.break_kind, event.limit_value),
         venues=break_value(event.break_kind, event.observed_value),
+    )
+
+
+def _quarantine(event: Event, shard: int, prior_seq: int, account: str) -> QuarantineUpdate:
+    """It may name an order that never was, as a break may."""
+    is_report = event.original_kind == CommandKind.VENUE_REPORT
+    return QuarantineUpdate(
+        shard=shard,
+        seq=event.seq,
+        prior_seq=prior_seq,
+        time_ns=event.time_ns,
+        account=account,
+        account_id=event.account,
+        state=_word(_ACCOUNT_STATES, event.state) if is_report and event.account else None,
+        kind=_word(_COMMANDS, event.original_kind),
+        crashes=event.crashes,
+        lane=event.lane,
+        order_id=str(ids.order_uuid(shard, event.order_id)) if 0 < event.order_id < ids.NUMBERS else None,
+        text=_clean(event.text),
+        reject_code=event.reject_code,
+        reject_message=_message(event),
     )
 
 

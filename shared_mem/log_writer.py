@@ -1,11 +1,12 @@
 """Opening the log to write: in the living tail, or, when the memory is gone, at the end of the files.
 
-Always holds: one process at a time has it open. Each opening is an epoch of its own. What a torn tail may have held
-is never numbered again. Nothing is cut off before the witness has heard where.
+Always holds: one process at a time has it open, by a lock of the kernel's. Each opening is an epoch of its own. What a
+torn tail may have held is never numbered again. Nothing is cut off before the witness has heard where.
 """
 
 from __future__ import annotations
 
+import fcntl
 import mmap
 import os
 from collections.abc import Callable
@@ -45,6 +46,8 @@ from shared_mem.log_folder import claim, log_id
 from shared_mem.log_recovery import find_end, repair
 from shared_mem.segment import Segment, SegmentError
 
+LOCK_FILE: Final = "writer.lock"
+
 # Is told where the log ends and the epoch that it ends in, before anything behind that is cut off; raises what it knows
 # better.
 Witness = Callable[[int, int], None]
@@ -56,10 +59,11 @@ COMPARED_BYTES: Final = 4096
 class LogWriter:
     """The log, open for its one writer. `position` and `next_seq` are where the writer goes on."""
 
-    def __init__(self, log_dir: Path, run_dir: Path, tail: Tail) -> None:
+    def __init__(self, log_dir: Path, run_dir: Path, tail: Tail, lock: int) -> None:
         self.log_dir = log_dir
         self.run_dir = run_dir
         self.tail = tail
+        self._lock = lock
         self.bell_fds = np.array(
             [open_fifo(run_dir / f"bell.reader.{reader}") for reader in range(READERS)], dtype=np.int64
         )
@@ -85,6 +89,7 @@ class LogWriter:
                 f"segment_bytes {segment_bytes} must be a multiple of {mmap.PAGESIZE}, {SEGMENT_BYTES_MIN} or more"
             )
         log_dir.mkdir(parents=True, exist_ok=True)
+        lock = _locked(log_dir)
         claim(log_dir, log.LAYOUT, log.VERSION)
         number = log_id(log_dir)
         witness = witness or _knows_nothing
@@ -99,7 +104,7 @@ class LogWriter:
                 "used up; take a snapshot and begin a new log from it"
             )
         tail.set_word(EPOCH, max(tail.epoch + 1, epoch))
-        writer = cls(log_dir, run_dir, tail)
+        writer = cls(log_dir, run_dir, tail, lock)
         for gate in Gate:  # for what a predecessor may have published and not rung for
             ring_bells(tail.address, writer.bell_fds.ctypes.data, int(gate))
         return writer
@@ -120,9 +125,27 @@ class LogWriter:
             self.tail.set_word(EPOCH, max(self.tail.epoch, epoch + 1))
 
     def close(self) -> None:
-        """Let go of the readers' bells."""
+        """Let go of the readers' bells and of the log's lock."""
         for fd in self.bell_fds:
             os.close(int(fd))
+        os.close(self._lock)
+
+
+def _locked(log_dir: Path) -> int:
+    """The lock of the log's one writer, which ends with its process however that ends; nobody inherits it. Raises
+    LogError while another process has it."""
+    descriptor = os.open(log_dir / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        owner = os.pread(descriptor, 32, 0).decode(errors="replace").strip()
+        os.close(descriptor)
+        raise LogError(
+            f"another process (pid {owner}) writes the log in {log_dir}; end it first: one log has one shard"
+        ) from None
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+    return descriptor
 
 
 def _knows_nothing(_end: int, _epoch: int) -> None:

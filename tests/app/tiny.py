@@ -28,7 +28,10 @@ class TinyRole(Role):
             if (config.data_dir / f"{self.name}.cannot-start").exists():
                 raise SystemExit(f"{self.name} finds no instruments")
             _note(config.data_dir, f"{self.name} started")
+            while (config.data_dir / f"{self.name}.starts-slowly").exists():
+                asked.wait(0.05)
             ready()
+            _note(config.data_dir, f"{self.name} serves")
             while not asked.wait(0.05) or (config.data_dir / f"{self.name}.will-not-stop").exists():
                 pass
             _note(config.data_dir, f"{self.name} stopped")

@@ -42,6 +42,10 @@ def _four_bands(**names: Any) -> bytes:
     return made
 
 
+def _a_cancel(**names: Any) -> bytes:
+    return commands.cancel(source=Source.GATEWAY, **names)
+
+
 # Each kind: the function that packs it, its arguments, and the name its text has there.
 MADE: dict[CommandKind, tuple[Any, dict[str, st.SearchStrategy[Any]], str]] = {
     CommandKind.NEW_ORDER: (
@@ -141,6 +145,16 @@ MADE: dict[CommandKind, tuple[Any, dict[str, st.SearchStrategy[Any]], str]] = {
         {"request_id": U8, "table": U2, "round_lot_e8": I8, "odd_lots": U1},
         "",
     ),
+    CommandKind.QUARANTINE: (
+        lambda **names: commands.quarantine(_a_cancel(**names), 3),
+        {"request_id": U8, "account": U4, "order_id": U8},
+        "",
+    ),
+    CommandKind.RETRY: (
+        lambda **names: commands.retry(_a_cancel(**names)),
+        {"request_id": U8, "account": U4, "order_id": U8},
+        "",
+    ),
 }  # fmt: skip
 
 
@@ -174,6 +188,21 @@ def test_the_head_is_the_same_in_every_layout(kind: CommandKind) -> None:
     assert all(layout.fields[name] == head.fields[name] for name in head.fields)
     assert layout.itemsize == COMMAND_BYTES
     assert layout.fields["text"][1] == FIELDS_BYTES
+
+
+@pytest.mark.parametrize("kind", CommandKind)
+def test_a_quarantine_has_room_for_every_field_of_what_it_holds(kind: CommandKind) -> None:
+    if kind not in (CommandKind.QUARANTINE, CommandKind.RETRY):
+        assert LOGGED_BYTES[kind] <= records.ORIGINAL_KIND
+
+
+def test_a_quarantine_holds_a_command_as_it_was_sent() -> None:
+    sent = commands.deposit(request_id=7, account=3, amount_e6=-5, reference="wire")
+    kept = commands.quarantine(sent, 4)
+    told = commands.decode(kept)
+    assert (told["original_kind"], told["crashes"], told["text"]) == (CommandKind.DEPOSIT, 4, "wire")
+    at = slice(2, records.ORIGINAL_KIND)
+    assert kept[at] == sent[at] == commands.retry(sent)[at]
 
 
 def test_text_is_never_cut() -> None:
