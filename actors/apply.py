@@ -15,7 +15,7 @@ from actors.cancel import on_cancel
 from actors.emit import P_EPOCH, P_POSITION, P_SEQ, P_TIME, Command, Out, emit, journal, new_event
 from actors.new_order import on_new_order
 from actors.passive import on_passivate
-from actors.quarantine import on_quarantine, on_retry
+from actors.quarantine import on_passed_over, on_quarantine, on_retry
 from actors.replace import on_replace
 from actors.report import on_report
 from actors.tables import LANES_MAX, R_COMMANDS, R_EPOCH, R_LANES, R_POSITION, R_SEQ, R_TIME, State
@@ -47,6 +47,7 @@ _EXPIRE: Final = int(CommandKind.EXPIRE)
 _ASK_STATUS: Final = int(CommandKind.ASK_STATUS)
 _QUARANTINE: Final = int(CommandKind.QUARANTINE)
 _RETRY: Final = int(CommandKind.RETRY)
+_PASSED_OVER: Final = int(CommandKind.PASSED_OVER)
 _ORDER_EVENT: Final = int(EventKind.ORDER)
 _UNKNOWN: Final = int(Reject.COMMAND_UNKNOWN)
 
@@ -95,6 +96,8 @@ def _apply_other(state: State, out: Out, command: Command) -> None:
         on_quarantine(state, out, command)
     elif kind == _RETRY:
         on_retry(state, out, command)
+    elif kind == _PASSED_OVER:
+        on_passed_over(state, out, command)
     else:
         event = new_event(out, _ORDER_EVENT, command)
         event.reject_code = _UNKNOWN

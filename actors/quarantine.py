@@ -6,12 +6,13 @@ venue's report is known as taken, so that a later one is not held for a repetiti
 until a person sets it ACTIVE again, as after a break (`actors/breaks.py`): what the venue said is not in the books.
 RETRY books it.
 
-Which command it is, and how often, stands in the journaled command: a replay does the same.
+Which command it is, and how often, stands in the journaled command: a replay does the same. PASSED_OVER tells of a
+command that was applied and is left out of replays now (`actors/amended.py`).
 """
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -60,17 +61,23 @@ def _refuse(out: Out, command: Command, kind: int, crashes: int) -> None:
 
 
 @jit
-def _reduce_only(state: State, order_id: int) -> int:
-    """The row of the account whose order a report is about, which may only reduce from now on; -1 where there is
-    none."""
-    row = find_order(state, order_id)
-    at = account_row(state, int(state.orders[row].account)) if row >= 0 else -1
-    if at >= 0 and state.accounts[at].state == _ACTIVE:
-        owner = state.accounts[at]
+def _reduce_only(state: State, at: int, event: Any) -> None:
+    """The account in this row (-1: there is none) may only reduce from now on."""
+    if at < 0:
+        return
+    owner = state.accounts[at]
+    if owner.state == _ACTIVE:
         begin_write(owner)
         owner.state = np.uint8(_REDUCING)
         end_write(owner)
-    return at
+    event.account = at + 1
+    event.state = owner.state
+
+
+@jit
+def _owner_row(state: State, order_id: int) -> int:
+    row = find_order(state, order_id)
+    return account_row(state, int(state.orders[row].account)) if row >= 0 else -1
 
 
 @whole
@@ -88,12 +95,22 @@ def on_quarantine(state: State, out: Out, command: Command) -> None:
     if kind == _VENUE_REPORT:
         report = command.report[0]
         state.registers[R_VENUE_SEQ] = max(state.registers[R_VENUE_SEQ], np.int64(report.venue_seq))
-        at = _reduce_only(state, int(np.int64(report.order_id)))
-        if at >= 0:
-            event.account = at + 1
-            event.state = state.accounts[at].state
+        _reduce_only(state, _owner_row(state, int(np.int64(report.order_id))), event)
     reject(event, _QUARANTINED, 0, crashes)
     set_text(out, command.text, int(asked.text_length))
+    emit(out)
+
+
+@whole
+def on_passed_over(state: State, out: Out, command: Command) -> None:
+    """A command of the log that an operator has left out: its account's books lack it."""
+    asked = command.quarantine[0]
+    event = new_quarantine_event(out, _QUARANTINE, command)
+    event.original_kind = asked.original_kind
+    event.crashes = asked.crashes
+    event.place = asked.word_0
+    _reduce_only(state, account_row(state, int(asked.account)), event)
+    reject(event, _QUARANTINED, 0, int(asked.crashes))
     emit(out)
 
 

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import mmap
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
 import numpy as np
 
+from actors.amended import NOT_YET, Watch, go_past, groups, skips_of
 from actors.apply import apply
 from actors.emit import (
     P_BASE,
@@ -245,6 +247,7 @@ class Replica:
 
     def __init__(self, capacity: Capacity, segment_bytes: int, state: State | None = None) -> None:
         self.state = state if state is not None else private_state(capacity)
+        self._segment_bytes = segment_bytes
         self._scratch = mmap.mmap(-1, log.DATA + SCRATCH_BYTES + log.RECORD_BYTES_MAX)
         base = np.frombuffer(self._scratch, np.uint8).ctypes.data
         self._command = command_slot()
@@ -291,17 +294,60 @@ class Replica:
         return int(used)
 
     def _place(self, position: int) -> str:
-        return log.place_of(position, int(self._out.pen[P_SEGMENT]))
+        return log.place_of(position, self._segment_bytes)
 
-    def follow(self, reader: LogReader, progress: Callable[[int, int], None] | None = None) -> int:
-        """Apply everything that the reader's gate lets through; returns the last seq. progress(position, end)."""
+    def apply_anyhow(self, raw: bytes, position: int) -> None:
+        """Apply one command with its events, whether it gives these events or others (actors/amended.py)."""
+        with suppress(ReplayDiverged):
+            self.advance(raw, position, True)
+
+    def follow(
+        self,
+        reader: LogReader,
+        progress: Callable[[int, int], None] | None = None,
+        watch: Watch | None = None,
+    ) -> int:
+        """Apply everything that the reader's gate lets through, but for what an operator has skipped; returns the last
+        seq. progress(position, end). watch: is told what is being replayed."""
         reader.position = max(self.position, reader.position)
+        for skip in skips_of(reader.log_dir):
+            self._follow(reader, skip.position, progress, watch)
+            if self.position < skip.position:
+                return self.seq  # the gate is not there yet
+            if self.position < skip.until or skip.until == NOT_YET:
+                go_past(self, reader, skip)
+        self._follow(reader, log.NO_END, progress, watch)
+        return self.seq
+
+    def _follow(
+        self,
+        reader: LogReader,
+        bound: int,
+        progress: Callable[[int, int], None] | None,
+        watch: Watch | None,
+    ) -> None:
         while True:
-            end = reader.end_position()
-            raw = reader.raw(end)
-            used = self.advance(raw, reader.position, reader.position + len(raw) >= end) if raw else 0
+            end = min(reader.end_position(), bound)
+            raw, start = reader.raw(end), reader.position
+            if not raw:
+                return
+            is_end = start + len(raw) >= end
+            if watch is not None and watch.is_suspect(start, len(raw)):
+                used = self._one_by_one(raw, start, is_end, watch)
+            else:
+                if watch is not None:
+                    watch.chunk(start, len(raw))
+                used = self.advance(raw, start, is_end)
             if used == 0:
-                return self.seq
+                return
             reader.position += used
             if progress is not None:
                 progress(reader.position, end)
+
+    def _one_by_one(self, raw: bytes, start: int, is_end: bool, watch: Watch) -> int:
+        used = 0
+        for group in groups(raw, start, self._segment_bytes, is_end):
+            watch.one(start + group.begin, group.end - group.begin)
+            self.advance(raw[group.begin : group.end], start + group.begin, True)
+            used = group.end
+        return used

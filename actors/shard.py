@@ -19,6 +19,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from actors.ahead import Ahead
+from actors.amended import Watch, settle
 from actors.apply import journal_and_apply
 from actors.emit import (
     P_BASE,
@@ -340,10 +341,11 @@ class Shard:
         *,
         epoch: int = 0,
         progress: Callable[[int, int], None] | None = None,
+        watch: Watch | None = None,
     ) -> Recovered:
         """Bring the state back: the newest snapshot that can be used, then the log's tail. Raises LogError or
         SegmentError; then nothing was published, and of the log at most a torn tail was cut. epoch: this owner's, where
-        somebody gives them out; it is never lower than the log's."""
+        somebody gives them out; it is never lower than the log's. watch: is told what is being replayed."""
         self._open_log(offers, epoch)
         begun = self._begin(offers)
         replica = Replica(self._capacity, self._segment_bytes, self.state)
@@ -351,7 +353,7 @@ class Shard:
         self._ahead.prepare((self.writer.position - replica.position) // ORDER_BYTES_MIN)
         before = int(self.state.registers[R_COMMANDS])
         reader = LogReader(self._log_dir, self.run_dir, Reader.AUDIT, replica.position)
-        replica.follow(reader, progress)
+        replica.follow(reader, progress, watch)
         reader.close()
         if replica.position != self.writer.position:
             raise log.LogCorrupt(
@@ -360,6 +362,7 @@ class Shard:
                 replica.position,
             )
         self.writer.go_on_after(replica.seq, int(self.state.registers[R_EPOCH]))
+        settle(self._log_dir, replica.position)
         self._wire()
         publish_state(self.run_dir)
         return Recovered(

@@ -20,7 +20,7 @@ from actors.due import due_orders, found_rows
 from actors.emit import SCRATCH_BYTES, command_slot, journal, make_pen
 from actors.marks import MarkedReplica
 from actors.new_order import on_new_order
-from actors.quarantine import on_quarantine, on_retry
+from actors.quarantine import on_passed_over, on_quarantine, on_retry
 from actors.replace import on_replace
 from actors.replay import Replica
 from actors.report import on_report
@@ -87,6 +87,7 @@ class _Bench:
     def quarantine(self) -> None:
         on_quarantine(self.state, self.out, self.command)
         on_retry(self.state, self.out, self.command)
+        on_passed_over(self.state, self.out, self.command)
 
     def recovery(self) -> None:
         self.shard = Shard(

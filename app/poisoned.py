@@ -5,31 +5,40 @@ first of all when it is back. How it died does not matter, and a kill -9 from ou
 often does not happen: it is in hand for a microsecond.
 
 Always holds: a command is put aside only before anybody was told of it; its sender gets a reject. The list that an
-operator reads (app/quarantine_files.py) has it before the log does.
+operator reads (app/quarantine_files.py) has it before the log does. One that stands in the log was acknowledged, so
+nothing but an operator's word leaves it out: the shard stays down until then, and says so (`hold_if_poisoned`).
 """
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
+from actors.amended import Watch, skips_of
 from actors.poison import InHand, in_hand, oldest, put_aside
 from actors.shard import Lane, Shard
 from app import quarantine_files
 from app.config import Config
-from app.quarantine_files import UNDECIDED_MAX, Entry
+from app.quarantine_files import SKIPPED, UNDECIDED_MAX, Entry
 from core import commands
-from core.records import CommandKind
-from shared_mem.log import Tail
+from core.records import LANE_SHIFT, CommandKind
+from shared_mem.log import Reader, Tail
+from shared_mem.log_reader import LogReader
 from shared_mem.segment import SegmentError
 
 _log = logging.getLogger("tradewind.quarantine")
 
 # Two could be a bad moment and its echo; each more is a second of everybody's time.
 CRASHES_MAX: Final = 3
+WATCH_FILE: Final = "replay.at"
+
+
+class PoisonInLog(SystemExit):
+    """The shard does not start. Its text is the last line of its log, and what `tradewind status` shows."""
 
 
 class Suspect(msgspec.Struct, frozen=True):
@@ -43,6 +52,49 @@ class Suspect(msgspec.Struct, frozen=True):
 
 def _path(config: Config) -> Path:
     return config.run_dir / "suspect"
+
+
+def watch_of(config: Config) -> Watch:
+    """What a replay tells of itself, and what it died of."""
+    return Watch(config.run_dir / WATCH_FILE)
+
+
+def hold_if_poisoned(config: Config, watch: Watch) -> None:
+    """Raises PoisonInLog where a command of the log has killed the replay CRASHES_MAX times and nobody has decided."""
+    if watch.crashes < CRASHES_MAX or watch.died_in is None:
+        return
+    position = watch.died_in.position
+    if any(skip.position == position for skip in skips_of(config.log_dir)):
+        return
+    reader = LogReader(config.log_dir, config.run_dir, Reader.AUDIT, position)
+    record = reader.read(1)[0]
+    reader.close()
+    head = commands.decode(record.payload)
+    entry = quarantine_files.add(
+        config,
+        Entry(
+            number=0, found_ns=0, kind=record.kind, lane=head["flags"] >> LANE_SHIFT, place=head["lane_seq"],
+            crashes=watch.crashes, account=head["account"], order_id=head["order_id"], command=record.payload,
+            seq=record.seq, position=position,
+        ),
+    )  # fmt: skip
+    raise PoisonInLog(
+        f"QUARANTINE {entry.number}: the replay died {watch.crashes} times of the log's command seq {record.seq} "
+        f"({CommandKind(record.kind).name.lower()} of account {entry.account}, position {position}); it was "
+        f"acknowledged, so a person decides: start the version of this program that wrote it and `tradewind "
+        f"quarantine retry {entry.number}`, or leave it out with `tradewind quarantine skip {entry.number}`"
+    )
+
+
+def journal_skips(config: Config, push: Callable[[bytes], bool]) -> None:
+    """Tell the log, and so everybody, of what an operator has left out of it; once the shard runs."""
+    for entry in quarantine_files.entries(config):
+        if entry.seq and entry.decision == SKIPPED and not entry.is_journaled:
+            command = commands.passed_over(
+                account=entry.account, seq=entry.seq, kind=entry.kind, crashes=entry.crashes
+            )
+            if push(command):
+                quarantine_files.journaled(config, entry)
 
 
 def examine(config: Config) -> Suspect | None:

@@ -1,7 +1,7 @@
 """`tradewind quarantine`: what made the shard die and was put aside; and what is to become of it.
 
     list      what is there, and what was decided
-    skip N    it stays undone
+    skip N    it stays undone; of a command of the log, every replay leaves it out from now on
     retry N   it is asked for once more, by a program that can do it now
 
 An order, a cancel or a replace cannot be retried: its sender has its reject, and may have sent another. A venue's
@@ -50,8 +50,8 @@ def act(config: Config, words: argparse.Namespace) -> int:
         print(_retry(config, found))
         quarantine_files.decide(config, found, RETRIED)
     else:
+        print(_skip(config, found))
         quarantine_files.decide(config, found, SKIPPED)
-        print(f"skipped: what quarantine {found.number} asked for stays undone")
     return 0
 
 
@@ -73,14 +73,33 @@ def _list(config: Config) -> int:
         at = datetime.fromtimestamp(one.found_ns / 1e9, UTC).strftime("%Y-%m-%d %H:%M:%S")
         print(
             f"{one.number:>4}  {at}  {CommandKind(one.kind).name.lower():<14} account {one.account}  "
-            f"order {one.order_id}  died {one.crashes} times  {one.decision or 'undecided'}"
+            f"order {one.order_id}  died {one.crashes} times  {f'log seq {one.seq}  ' if one.seq else ''}"
+            f"{one.decision or 'undecided'}"
         )
     return 0
+
+
+def _skip(config: Config, found: Entry) -> str:
+    if not found.seq:
+        return f"skipped: what quarantine {found.number} asked for stays undone"
+    from actors.amended import Skip, TooManySkips, add_skip
+
+    try:
+        add_skip(config.log_dir, Skip(found.position, found.seq))
+    except TooManySkips as error:
+        raise StackError(str(error)) from None
+    return (
+        f"skipped: from its next start on the shard leaves out seq {found.seq} of its log. Whoever was told of it "
+        f"still believes it: account {found.account} may only reduce until you set it active, once its books are right"
+    )
 
 
 def _retry(config: Config, found: Entry) -> str:
     from core.records import CommandKind
 
+    if found.seq:
+        (config.run_dir / "replay.at").unlink(missing_ok=True)
+        return f"the shard's next start applies seq {found.seq} once more"
     kind = CommandKind(found.kind)
     if kind in (CommandKind.NEW_ORDER, CommandKind.CANCEL, CommandKind.REPLACE):
         raise StackError(

@@ -25,7 +25,8 @@ RETRIED: Final = "retried"
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """One command. place: the name of its record in its lane's ring. decision: empty until somebody has decided."""
+    """One command, with its bytes as a ring's slot, or of the log's as its record's payload. place: the name of its
+    record in its lane's ring. decision: empty until somebody has decided."""
 
     number: int
     found_ns: int
@@ -36,6 +37,11 @@ class Entry(msgspec.Struct, frozen=True):
     account: int
     order_id: int
     command: bytes
+    seq: int = 0
+    position: int = 0
+    """Of a command that stands in the log, where its replay kills; seq 0 for one that never came so far."""
+    is_journaled: bool = False
+    """Whether the log says that this command of its own is skipped."""
     decision: str = ""
     decided_ns: int = 0
 
@@ -63,16 +69,20 @@ def entry(config: Config, number: int) -> Entry:
 
 
 def add(config: Config, made: Entry) -> Entry:
-    """Keeps a new one, on disk when this returns; its number is the next. One that is there already, of the same place,
-    is given back: its shard was killed before it could go on."""
+    """Keeps a new one, on disk when this returns; its number is the next. One that is there already, of the same place
+    and undecided, is given back: its shard was killed before it could go on."""
     known = entries(config)
     for found in known:
-        if (found.lane, found.place) == (made.lane, made.place):
+        if (found.lane, found.place) == (made.lane, made.place) and not found.decision:
             return found
     number = 1 + max((found.number for found in known), default=0)
     made = msgspec.structs.replace(made, number=number, found_ns=time.time_ns())
     _write(config, made)
     return made
+
+
+def journaled(config: Config, found: Entry) -> None:
+    _write(config, msgspec.structs.replace(found, is_journaled=True))
 
 
 def decide(config: Config, found: Entry, decision: str) -> None:
@@ -84,7 +94,7 @@ def holds(config: Config, kind: int, account: int, order_id: int) -> bool:
     return any(
         (found.kind, found.account, found.order_id) == (kind, account, order_id)
         for found in entries(config)
-        if found.decision != RETRIED
+        if found.decision != RETRIED and not found.seq
     )
 
 

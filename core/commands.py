@@ -398,6 +398,15 @@ def retry(report: bytes) -> bytes:
     return int(CommandKind.RETRY).to_bytes(2, "little") + report[2:at] + report[:2] + report[at + 2 :]
 
 
+def passed_over(*, account: int, seq: int, kind: int, crashes: int) -> bytes:
+    """Of the log's command `seq`, of this account (0: of none): replays leave it out."""
+    values = {
+        "source": Source.ADMIN, "account": account, "word_0": seq, "original_kind": kind,
+        "crashes": min(crashes, 0xFFFF),
+    }  # fmt: skip
+    return _encode(CommandKind.PASSED_OVER, "", values)
+
+
 def decode(raw: bytes) -> dict[str, Any]:
     """The fields of one command by name; `text` as str. raw: a ring's slot, or a record's payload, where the text
     follows the fields at once. Raises CommandError for an unknown kind."""

@@ -54,6 +54,7 @@ class CommandKind(IntEnum):
     ASK_STATUS = 14
     QUARANTINE = 35
     RETRY = 36
+    PASSED_OVER = 37
 
 
 class EventKind(IntEnum):
@@ -368,7 +369,8 @@ DEFINE_TICK_TABLE: Final = _command(
 DEFINE_LOT_TABLE: Final = _command([("round_lot_e8", "i8"), ("table", "u2"), ("odd_lots", "u1")])
 
 # QUARANTINE: a command that made the shard die `crashes` times, put aside: its own bytes under this kind, the fields
-# behind the head as words. RETRY: one of a venue's reports, applied after all.
+# behind the head as words. RETRY: one of a venue's reports, applied after all. PASSED_OVER: the log's command of
+# number word_0 is not applied any more (actors/amended.py).
 _WORDS: Final = [(f"word_{n}", "i8") for n in range(10)]
 QUARANTINE: Final = _command([*_WORDS, ("original_kind", "u2"), ("crashes", "u2")])
 
@@ -396,6 +398,7 @@ COMMAND_LAYOUTS: Final = {
     CommandKind.ASK_STATUS: TIMER,
     CommandKind.QUARANTINE: QUARANTINE,
     CommandKind.RETRY: QUARANTINE,
+    CommandKind.PASSED_OVER: QUARANTINE,
 }
 
 

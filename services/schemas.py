@@ -376,9 +376,10 @@ class TableUpdate(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", t
 
 class QuarantineUpdate(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag=f"{ROOT}.quarantine"):
     """A command other than an order, cancel or replace that made the shard die again and again, and was put aside: an
-    operator decides (`tradewind quarantine`). Of those three the order's update says it, with reject code 906.
+    operator decides (`tradewind quarantine`). Of those three the order's update says it, with reject code 906. Lane 0:
+    a command of the log that an operator has left out of every replay.
 
-    The account of a venue's report may only reduce until a person sets it active again.
+    Where something may be missing in an account's books it may only reduce until a person sets it active again.
     """
 
     shard: Shard
@@ -388,7 +389,7 @@ class QuarantineUpdate(msgspec.Struct, frozen=True, kw_only=True, tag_field="typ
     account: Account
     account_id: AccountId
     state: Annotated[
-        str | None, Meta(description="The account's state after it; null unless it is a venue's report.")
+        str | None, Meta(description="The account's state after it, where its books may lack something.")
     ]
     kind: Annotated[str, Meta(description="What was asked: venue_report, deposit, break, …")]
     crashes: Annotated[int, Meta(description="How often the shard died of it.")]

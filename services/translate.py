@@ -310,7 +310,6 @@ def _break(event: Event, shard: int, prior_seq: int, account: str, symbol: str) 
 
 def _quarantine(event: Event, shard: int, prior_seq: int, account: str) -> QuarantineUpdate:
     """It may name an order that never was, as a break may."""
-    is_report = event.original_kind == CommandKind.VENUE_REPORT
     return QuarantineUpdate(
         shard=shard,
         seq=event.seq,
@@ -318,7 +317,7 @@ def _quarantine(event: Event, shard: int, prior_seq: int, account: str) -> Quara
         time_ns=event.time_ns,
         account=account,
         account_id=event.account,
-        state=_word(_ACCOUNT_STATES, event.state) if is_report and event.account else None,
+        state=_word(_ACCOUNT_STATES, event.state) if event.state and event.account else None,
         kind=_word(_COMMANDS, event.original_kind),
         crashes=event.crashes,
         lane=event.lane,

@@ -130,6 +130,10 @@ class LogReader:
         return self._tail
 
     @property
+    def log_dir(self) -> Path:
+        return self._log_dir
+
+    @property
     def position(self) -> int:
         """Where the next read begins. The tail shows it: what stands behind it is kept while this reader lives."""
         return self._position

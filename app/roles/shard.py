@@ -151,15 +151,19 @@ def _lookout(config: Config, shard: Shard) -> Lookout:
 
 def main(config: Config, ready: Callable[[], None]) -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
+    watch = poisoned.watch_of(config)
+    poisoned.hold_if_poisoned(config, watch)
     suspect = poisoned.examine(config)
     shard = Shard(config.log_dir, config.run_dir, config.shard, idle=strategy(config.idle))
     claimed = ownership.claim(config) if config.standby_key is not None else None
     try:
-        found = shard.recover(offers(config), epoch=claimed.epoch if claimed else claim_epoch(config))
+        epoch = claimed.epoch if claimed else claim_epoch(config)
+        found = shard.recover(offers(config), epoch=epoch, watch=watch)
     except LogError as error:
         # One line that says what a person can do: the supervisor shows a process's last one.
         look = "`tradewind recover --dry-run` looks without changing anything"
         raise SystemExit(f"no recovery: {error}. {look}") from None
+    watch.done()
     _log.info(
         "recovered to seq %d: snapshot at %d and %d commands; state %s",
         found.seq, found.snapshot_seq, found.commands_replayed, found.state_hash,
@@ -170,6 +174,7 @@ def main(config: Config, ready: Callable[[], None]) -> None:
     poisoned.put_suspect_aside(config, shard, suspect)
     shard.start()
     _bootstrap(config, shard)
+    poisoned.journal_skips(config, lambda command: _push_alone(config, shard, command))
     lookout = _lookout(config, shard)
     lookout.start()
     ready()

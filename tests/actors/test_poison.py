@@ -15,9 +15,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from actors import poison
-from actors.replay import Replica
+from actors.amended import SKIPS_MAX, Skip, TooManySkips, Watch, add_skip, skips_of
+from actors.replay import ReplayDiverged, Replica
 from actors.shard import Lane, Shard
-from actors.snapshot import state_hash
+from actors.snapshot import Snapshot, restore, state_hash, take
 from actors.tables import R_VENUE_SEQ
 from core import commands
 from core.records import (
@@ -261,3 +262,128 @@ def books(desk: Desk) -> bytes:
     accounts = state.accounts.copy()
     accounts["state"], accounts["version"] = 0, 0
     return b"".join(part.tobytes() for part in (accounts, state.orders, state.positions, state.executions))
+
+
+# --- a command that stands in the log ---------------------------------------------------------------------------
+
+
+def _recovering(log_dir: Path, run_dir: Path, snapshot: Snapshot) -> None:
+    faulthandler.disable()
+    watch = Watch(run_dir / "replay.at")
+    Shard(log_dir, run_dir, capacity=CAPACITY, segment_bytes=SEGMENT_BYTES).recover(snapshot, watch=watch)
+    watch.done()
+
+
+def recover_in_a_process(desk: ShardDesk, snapshot: Snapshot) -> int:
+    """Its exit code."""
+    words = (desk.log_dir, desk.run_dir, snapshot)
+    child = _FORK.Process(target=_recovering, args=words, daemon=True)
+    child.start()
+    child.join(60)
+    assert child.exitcode is not None, "it hangs"
+    return child.exitcode
+
+
+def replica_from(desk: ShardDesk, snapshot: Snapshot | None) -> Replica:
+    replica = Replica(CAPACITY, SEGMENT_BYTES)
+    if snapshot is not None:
+        restore(snapshot, replica.state)
+    replica.follow(LogReader(desk.log_dir, desk.run_dir, Reader.SNAPSHOTS))
+    return replica
+
+
+@pytest.fixture
+def a_log_that_kills(a_second_account: ShardDesk) -> tuple[ShardDesk, Snapshot, int]:
+    """A snapshot in which account 2 is ill, and the log after it, with an order of account 2: its number."""
+    desk = successor(a_second_account)
+    replica = replica_from(desk, None)
+    replica.state.accounts[1]["household"] = WILD
+    snapshot = take(replica.state)
+    desk.quote()
+    for raw in (order("before"), order("poison", account=2), order("after")):
+        desk.push(Lane.ORDERS_GATEWAY, raw)
+    desk.turn_until_quiet()
+    _, poison_event, _ = desk.events()
+    assert poison_event.exec_type == ExecType.PENDING_NEW, "it was acknowledged"
+    number = poison_event.order_id
+    desk.push(Lane.REPORTS_VENUE, a_fill(number, 5))
+    desk.push(Lane.ORDERS_GATEWAY, order("last"))
+    desk.turn_until_quiet()
+    desk.close()
+    desk.shard.writer.close()
+    return desk, snapshot, number
+
+
+def test_a_replay_that_dies_again_and_again_names_the_one_command(
+    a_log_that_kills: tuple[ShardDesk, Snapshot, int],
+) -> None:
+    desk, snapshot, number = a_log_that_kills
+    (place,) = [r.position for r in records(desk) if r.seq == number]
+    crashes = []
+    for _ in range(4):
+        assert recover_in_a_process(desk, snapshot) == -signal.SIGSEGV
+        watch = Watch(desk.run_dir / "replay.at")
+        assert watch.died_in is not None
+        crashes.append(watch.crashes)
+    assert crashes == [0, 1, 2, 3], "the first death only says about where"
+    assert watch.died_in.position == place
+
+
+def test_a_replay_that_was_killed_from_outside_accuses_nobody(
+    a_log_that_kills: tuple[ShardDesk, Snapshot, int],
+) -> None:
+    desk, snapshot, _ = a_log_that_kills
+    watch = Watch(desk.run_dir / "replay.at")
+    watch.one(desk.shard.writer.position - 288, 288)  # and then SIGKILL
+    assert Watch(desk.run_dir / "replay.at").crashes == 1
+    assert recover_in_a_process(desk, snapshot) == -signal.SIGSEGV
+    assert Watch(desk.run_dir / "replay.at").crashes == 0
+
+
+def test_a_skipped_command_is_left_out_by_every_replay(
+    a_log_that_kills: tuple[ShardDesk, Snapshot, int],
+) -> None:
+    desk, snapshot, number = a_log_that_kills
+    (place,) = [r.position for r in records(desk) if r.seq == number]
+    add_skip(desk.log_dir, Skip(place, number))
+    assert recover_in_a_process(desk, snapshot) == 0
+    (skip,) = skips_of(desk.log_dir)
+    assert skip.until == Tail.attach(desk.run_dir).written
+
+    last = ShardDesk(desk.log_dir, desk.run_dir, snapshot=snapshot)
+    names = {bytes(text).rstrip(b"\0").decode() for text in last.shard.state.order_texts[:4]}
+    assert names == {"before", "after", "last", ""}
+    assert last.shard.state.accounts[1]["reserved_e6"] == 0
+    assert last.shard.state.accounts[1]["cash_e6"] == cash_e6(1_000_000), "nor is its fill booked"
+    last.push(Lane.ADMIN, commands.passed_over(account=2, seq=number, kind=1, crashes=3))
+    last.push(Lane.ORDERS_GATEWAY, order("new"))
+    last.turn_until_quiet()
+    told, accepted = last.events()[-2:]
+    assert (told.kind, told.account, told.state, told.place) == (
+        EventKind.QUARANTINE, 2, AccountState.REDUCING, number,
+    )  # fmt: skip
+    assert accepted.exec_type == ExecType.PENDING_NEW
+    living = state_hash(last.shard.state)
+    assert state_hash(replica_from(last, snapshot).state) == living
+    assert replica_from(last, None).seq == accepted.seq, (
+        "from the beginning too: there it is left out as well"
+    )
+
+
+def test_what_follows_the_skip_is_held_to_its_events_again(
+    a_log_that_kills: tuple[ShardDesk, Snapshot, int],
+) -> None:
+    desk, snapshot, number = a_log_that_kills
+    before, after = [r for r in records(desk) if r.kind == CommandKind.NEW_ORDER][1:3]
+    assert before.seq == number
+    add_skip(desk.log_dir, Skip(before.position, number, until=after.position))
+    with pytest.raises(ReplayDiverged):  # the fill of the order that is not there
+        replica_from(desk, snapshot)
+
+
+def test_a_log_takes_only_so_many_skips(tmp_path: Path) -> None:
+    for n in range(SKIPS_MAX):
+        add_skip(tmp_path, Skip(n, n))
+    add_skip(tmp_path, Skip(0, 0))
+    with pytest.raises(TooManySkips, match="restore it from a copy"):
+        add_skip(tmp_path, Skip(SKIPS_MAX, SKIPS_MAX))
