@@ -91,8 +91,9 @@ class MarkedReplica:
             )
 
     def follow(self, reader: LogReader) -> int:
-        """As `Replica.follow`."""
-        reader.position = max(self.replica.position, reader.position)
+        """As `Replica.follow`. Where something is skipped no mark is taken."""
+        if not self.replica.pass_skips(reader):
+            return self.replica.seq
         while True:
             end = reader.end_position()
             raw = reader.raw(end)

@@ -309,15 +309,25 @@ class Replica:
     ) -> int:
         """Apply everything that the reader's gate lets through, but for what an operator has skipped; returns the last
         seq. progress(position, end). watch: is told what is being replayed."""
+        if self.pass_skips(reader, progress, watch):
+            self._follow(reader, log.NO_END, progress, watch)
+        return self.seq
+
+    def pass_skips(
+        self,
+        reader: LogReader,
+        progress: Callable[[int, int], None] | None = None,
+        watch: Watch | None = None,
+    ) -> bool:
+        """Go on to where nothing more is skipped, which is mostly where it stands; False: the gate is not there yet."""
         reader.position = max(self.position, reader.position)
         for skip in skips_of(reader.log_dir):
             self._follow(reader, skip.position, progress, watch)
             if self.position < skip.position:
-                return self.seq  # the gate is not there yet
+                return False
             if self.position < skip.until or skip.until == NOT_YET:
                 go_past(self, reader, skip)
-        self._follow(reader, log.NO_END, progress, watch)
-        return self.seq
+        return True
 
     def _follow(
         self,
