@@ -12,12 +12,11 @@ import numpy as np
 
 from core import records
 from core.event_layouts import INSTRUMENT_EVENT, MONEY_EVENT, QUARANTINE_EVENT
+from core.logged import COMMAND_KINDS, LOGGED_BYTES
 from core.records import (
-    COMMAND_KINDS,
     EVENT,
     EVENT_BYTES,
     FIELDS_BYTES,
-    LOGGED_BYTES,
 )
 from shared_mem import log
 from shared_mem.atomics import load_acquire, load_i64

@@ -32,7 +32,8 @@ from actors.emit import (
 )
 from actors.prefetch import FAR, NEAR, fetch_far, fetch_near
 from actors.tables import R_POSITION, R_SEQ, Array, Capacity, State, private_state
-from core.records import FIELDS_BYTES, LOGGED_BYTES, TEXT_BYTES_MAX, CommandKind
+from core.logged import LOGGED_BYTES
+from core.records import FIELDS_BYTES, TEXT_BYTES_MAX, CommandKind
 from shared_mem import log
 from shared_mem.atomics import copy_bytes, load_i64, load_u16, load_u32, store_i64
 from shared_mem.jit import jit

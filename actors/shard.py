@@ -42,13 +42,13 @@ from actors.report import is_new_report
 from actors.snapshot import state_hash
 from actors.tables import R_COMMANDS, R_EPOCH, R_LANES, R_TIME, Array, Capacity, State, copy_words
 from actors.view import StateView, create_state, publish_state
+from core.logged import LOGGED_BYTES
 from core.records import (
     COMMAND_BYTES,
     FIELDS_BYTES,
     FLAG_LOG_FULL,
     FLAG_STANDBY_AWAY,
     LANE_SHIFT,
-    LOGGED_BYTES,
     RECORDS_VERSION,
     TEXT_BYTES_MAX,
     TICK,

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from core import currencies, ids, records
+from core.logged import LOGGED_BYTES
 from core.packing import Packer
 from core.records import (
     COMMAND_LAYOUTS,
@@ -414,7 +415,7 @@ def decode(raw: bytes) -> dict[str, Any]:
     if kind not in COMMAND_LAYOUTS:
         raise CommandError(f"command kind {kind} is unknown; known are {sorted(map(int, COMMAND_LAYOUTS))}")
     if len(raw) < records.COMMAND_BYTES:
-        fields = int(records.LOGGED_BYTES[kind])
+        fields = int(LOGGED_BYTES[kind])
         raw = (raw[:fields].ljust(records.FIELDS_BYTES, b"\0") + raw[fields:]).ljust(
             records.COMMAND_BYTES, b"\0"
         )

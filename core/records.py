@@ -373,6 +373,9 @@ DEFINE_LOT_TABLE: Final = _command([("round_lot_e8", "i8"), ("table", "u2"), ("o
 # number word_0 is not applied any more (actors/amended.py).
 _WORDS: Final = [(f"word_{n}", "i8") for n in range(10)]
 QUARANTINE: Final = _command([*_WORDS, ("original_kind", "u2"), ("crashes", "u2")])
+# Where `original_kind` stands, behind what any other command has (a test holds it).
+assert QUARANTINE.fields is not None
+ORIGINAL_KIND: Final = int(QUARANTINE.fields["original_kind"][1])
 
 COMMAND_LAYOUTS: Final = {
     CommandKind.NEW_ORDER: NEW_ORDER,
@@ -400,31 +403,6 @@ COMMAND_LAYOUTS: Final = {
     CommandKind.RETRY: QUARANTINE,
     CommandKind.PASSED_OVER: QUARANTINE,
 }
-
-
-def _fields_bytes(layout: np.dtype[np.void]) -> int:
-    """Where a layout's fields end, in whole words: what of them the log keeps."""
-    placed: Any = layout.fields or {}
-    end = max(offset + field.itemsize for name, (field, offset, *_) in placed.items() if name != "text")
-    return -(-end // 8) * 8
-
-
-# Where `original_kind` stands, behind what any other command has (a test holds it).
-ORIGINAL_KIND: Final = _fields_bytes(HEAD) + 8 * len(_WORDS)
-
-
-def _logged_bytes() -> np.ndarray[Any, np.dtype[np.int64]]:
-    table = np.full(COMMAND_KINDS, FIELDS_BYTES, np.int64)
-    for kind, layout in COMMAND_LAYOUTS.items():
-        table[kind] = _fields_bytes(layout)
-    table.flags.writeable = False
-    return table
-
-
-# Kinds of commands are below this; LOGGED_BYTES[kind]: the bytes of fields that the log keeps of one, all of them
-# where the kind is unknown.
-COMMAND_KINDS: Final = 64
-LOGGED_BYTES: Final = _logged_bytes()
 
 # The orders' layout; those of other kinds are in core/event_layouts.py. An order's new state, with the account's cash
 # (in the order's currency) and position after it, so that a follower stores what it reads and computes nothing.

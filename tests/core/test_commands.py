@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from core import commands, ids, records
 from core.commands import CommandError
+from core.logged import LOGGED_BYTES
 from core.records import (
     COMMAND_BYTES,
     COMMAND_LAYOUTS,
     FIELDS_BYTES,
-    LOGGED_BYTES,
     TEXT_BYTES_MAX,
     BreakKind,
     CommandKind,
