@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,10 @@ import numpy as np
 
 from actors.apply import journal_and_apply
 from actors.emit import P_EPOCH, P_POSITION, P_SEQ, P_TIME, command_slot, make_pen
+from actors.recovery import Offer
 from actors.replay import Replica
 from actors.shard import Lane, Shard, serve_lanes, take_ticks
-from actors.snapshot import Snapshot, state_hash
+from actors.snapshot import state_hash
 from actors.tables import Capacity, State, private_state
 from core import commands
 from core.events import Event, decode
@@ -212,11 +214,11 @@ class ShardDesk:
     """A shard with its real rings, turned by hand (`turn`) or running (`shard.start()`)."""
 
     def __init__(
-        self, log_dir: Path, run_dir: Path, capacity: Capacity = CAPACITY, snapshot: Snapshot | None = None
+        self, log_dir: Path, run_dir: Path, capacity: Capacity = CAPACITY, offers: Sequence[Offer] = ()
     ) -> None:
         self.log_dir, self.run_dir = log_dir, run_dir
         self.shard = Shard(log_dir, run_dir, capacity=capacity, segment_bytes=SEGMENT_BYTES)
-        self.recovered = self.shard.recover(snapshot)
+        self.recovered = self.shard.recover(offers)
         self.flusher = Flusher(self.shard.writer)
         self.reader = LogReader(log_dir, run_dir, Reader.GATEWAY)
         self.running = False

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from actors import poison
 from actors.amended import SKIPS_MAX, Skip, TooManySkips, Watch, add_skip, skips_of
+from actors.recovery import Offer
 from actors.replay import ReplayDiverged, Replica
 from actors.shard import Lane, Shard
 from actors.snapshot import Snapshot, restore, state_hash, take
@@ -270,8 +271,13 @@ def books(desk: Desk) -> bytes:
 def _recovering(log_dir: Path, run_dir: Path, snapshot: Snapshot) -> None:
     faulthandler.disable()
     watch = Watch(run_dir / "replay.at")
-    Shard(log_dir, run_dir, capacity=CAPACITY, segment_bytes=SEGMENT_BYTES).recover(snapshot, watch=watch)
+    shard = Shard(log_dir, run_dir, capacity=CAPACITY, segment_bytes=SEGMENT_BYTES)
+    shard.recover(offered(snapshot), watch=watch)
     watch.done()
+
+
+def offered(snapshot: Snapshot) -> list[Offer]:
+    return [Offer("a test", snapshot.epoch, snapshot.seq, snapshot.log_position, lambda: snapshot)]
 
 
 def recover_in_a_process(desk: ShardDesk, snapshot: Snapshot) -> int:
@@ -350,7 +356,7 @@ def test_a_skipped_command_is_left_out_by_every_replay(
     (skip,) = skips_of(desk.log_dir)
     assert skip.until == Tail.attach(desk.run_dir).written
 
-    last = ShardDesk(desk.log_dir, desk.run_dir, snapshot=snapshot)
+    last = ShardDesk(desk.log_dir, desk.run_dir, offers=offered(snapshot))
     names = {bytes(text).rstrip(b"\0").decode() for text in last.shard.state.order_texts[:4]}
     assert names == {"before", "after", "last", ""}
     assert last.shard.state.accounts[1]["reserved_e6"] == 0
