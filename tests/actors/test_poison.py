@@ -218,7 +218,7 @@ def test_a_report_put_aside_is_not_booked_and_its_account_may_only_reduce(a_fund
     assert desk.state.registers[R_VENUE_SEQ] == 99, "a repetition of it is known as one"
     assert desk.reserved() > 0
     assert desk.buy().reject_code == Reject.ACCOUNT_REDUCING
-    assert desk.replica().seq == event.seq
+    assert state_hash(desk.replica().state) == desk.hash()
 
 
 def test_a_retried_report_is_booked_as_if_it_came_now(a_funded_account: Desk) -> None:
@@ -305,6 +305,7 @@ def a_log_that_kills(a_second_account: ShardDesk) -> tuple[ShardDesk, Snapshot, 
     replica = replica_from(desk, None)
     replica.state.accounts[1]["household"] = WILD
     snapshot = take(replica.state)
+    desk.events()
     desk.quote()
     for raw in (order("before"), order("poison", account=2), order("after")):
         desk.push(Lane.ORDERS_GATEWAY, raw)
@@ -335,15 +336,20 @@ def test_a_replay_that_dies_again_and_again_names_the_one_command(
     assert watch.died_in.position == place
 
 
-def test_a_replay_that_was_killed_from_outside_accuses_nobody(
+def test_a_replays_deaths_are_counted_for_one_place_only(
     a_log_that_kills: tuple[ShardDesk, Snapshot, int],
 ) -> None:
-    desk, snapshot, _ = a_log_that_kills
+    desk, snapshot, number = a_log_that_kills
+    (place,) = [r.position for r in records(desk) if r.seq == number]
     watch = Watch(desk.run_dir / "replay.at")
-    watch.one(desk.shard.writer.position - 288, 288)  # and then SIGKILL
-    assert Watch(desk.run_dir / "replay.at").crashes == 1
+    for _ in range(9):
+        watch.one(place + 288, 8)  # and then SIGKILL, each time at the same place
+        watch = Watch(desk.run_dir / "replay.at")
+    assert watch.crashes == 9
     assert recover_in_a_process(desk, snapshot) == -signal.SIGSEGV
-    assert Watch(desk.run_dir / "replay.at").crashes == 0
+    found = Watch(desk.run_dir / "replay.at")
+    assert found.died_in is not None
+    assert (found.died_in.position, found.crashes) == (place, 1), "counted anew, at its own place"
 
 
 def test_a_skipped_command_is_left_out_by_every_replay(
