@@ -150,7 +150,7 @@ def _text_of(record: Record) -> bytes:
 
 def _state_before(config: Config, order: Record) -> StateView:
     """The state in which the order met its checks."""
-    from app.roles.shard import snapshot_path
+    from app.stored_snapshots import snapshot_path
 
     snapshot = read_file(snapshot_path(config))
     replica = Replica(Capacity(), segment_bytes_of(config.log_dir))
