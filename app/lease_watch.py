@@ -18,11 +18,10 @@ from shared_mem.log import Tail
 from shared_mem.segment import SegmentError
 
 LOOK_S: Final = 0.2
-# The shard asks for the lease itself, and can't have it before it starts. The others are no part of what a lease is
-# about: a market, its data, a mailbox, a standby.
+# The shard and the replicator renew the lease, and know first; a replicator that hands over has to ship the rest after
+# nothing may leave any more. The others are no part of what a lease is about: a market, its data, a mailbox, a standby.
 WATCHING: Final = frozenset(
     (
-        "replicator",
         "fix",
         "venue-copy",
         "gateway",

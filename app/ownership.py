@@ -23,7 +23,9 @@ from services import database
 from services.standby import ownership
 from services.standby.ownership import LeaseKeeper, NotOwner
 from shared_mem import lease
-from shared_mem.log import LEASE_UNTIL, STANDBY_UNTIL, Tail
+from shared_mem.cursors import BEGINNING, saved_cursors
+from shared_mem.log import DEGRADED, LEASE_UNTIL, REPLICATED, STANDBY_UNTIL, Tail
+from shared_mem.retention import STANDBY_CURSOR
 
 _log: Final = logging.getLogger("tradewind.owner")
 
@@ -108,37 +110,60 @@ async def _claim(config: Config) -> int:
 
 
 def say_whether_orders_wait(config: Config, tail: Tail) -> None:
-    """Before the shard takes an order: whether it needs a standby for that. One that was never heard of is away."""
+    """Before the shard takes an order: whether it needs a standby for that. One that was never heard of is away; what
+    it had acknowledged before this machine went down stands in its cursor."""
+    had = saved_cursors(config.cursors_dir).get(STANDBY_CURSOR, BEGINNING).position
+    if config.gate == "replicated" and tail.word(REPLICATED) == 0:
+        tail.set_word(REPLICATED, min(had, tail.synced))
     waits = config.gate == "replicated" and config.when_standby_away == "reject"
     before = tail.word(STANDBY_UNTIL)
     tail.set_word(STANDBY_UNTIL, (before or 1) if waits else 0)
+    if config.gate == "replicated" and not waits and had == 0:
+        tail.set_word(DEGRADED, 1)
+        _log.error("no standby was ever here: ORDERS GO ON WITHOUT IT (when_standby_away = degrade)")
 
 
-def keep(config: Config, tail: Tail, granted: Claim | None = None) -> LeaseKeeper:
-    """Renew the lease from now on, in a thread. granted: by a `claim` just now."""
-    lease_ns = config.lease_ms * 1_000_000
-    if granted is not None and granted.lease_ms:
-        lease.extend(tail, LEASE_UNTIL, granted.asked_ns + lease_ns)
+class Lease:
+    """The lease, renewed from now on in a thread of its own; `write_to` puts it where everybody looks. granted: by a
+    `claim` just now."""
 
-    def lost(error: NotOwner) -> None:
-        lease.fence(tail)
+    def __init__(self, config: Config, granted: Claim | None = None) -> None:
+        self._lease_ns = config.lease_ms * 1_000_000
+        self._tail: Tail | None = None
+        self._epoch = granted.epoch if granted is not None else 0
+        self._until_ns = 0
+        if granted is not None and granted.lease_ms:
+            self._until_ns = granted.asked_ns + self._lease_ns
+        found = taken_over(config)
+        self._keeper = LeaseKeeper(
+            config.postgres_url,
+            config.shard,
+            host_name(config),
+            lambda: self._tail.epoch if self._tail is not None else self._epoch,
+            config.lease_ms,
+            lease.boot_ns,
+            self._renewed,
+            self._lost,
+            is_vouched=found is not None and found.is_vouched,
+        )
+        self._keeper.start()
+
+    def write_to(self, tail: Tail) -> None:
+        """From now on the lease stands in the log's tail."""
+        self._tail = tail
+        if self._until_ns:
+            lease.extend(tail, LEASE_UNTIL, self._until_ns)
+
+    def stop(self) -> None:
+        self._keeper.stop()
+
+    def _renewed(self, asked_ns: int) -> None:
+        self._until_ns = asked_ns + self._lease_ns
+        if self._tail is not None:
+            lease.extend(self._tail, LEASE_UNTIL, self._until_ns)
+
+    def _lost(self, error: NotOwner) -> None:
+        if self._tail is not None:
+            lease.fence(self._tail)
         _log.critical("%s", error)
         os._exit(lease.EXIT_LEASE_OVER)
-
-    def renewed(asked_ns: int) -> None:
-        lease.extend(tail, LEASE_UNTIL, asked_ns + lease_ns)
-
-    found = taken_over(config)
-    keeper = LeaseKeeper(
-        config.postgres_url,
-        config.shard,
-        host_name(config),
-        lambda: tail.epoch,
-        config.lease_ms,
-        lease.boot_ns,
-        renewed,
-        lost,
-        is_vouched=found is not None and found.is_vouched,
-    )
-    keeper.start()
-    return keeper

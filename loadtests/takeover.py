@@ -101,7 +101,7 @@ def hosts(folder: Path, lease_ms: int) -> Iterator[tuple[Host, Host, dict[str, s
             "--redis-url", f"redis://:load@127.0.0.1:{BASE + 2}/0",
             "--venue-address", f"127.0.0.1:{OWNER + 2}",
             "--standby-key", str(key), "--gate", "replicated", "--lease-ms", str(lease_ms),
-            "--standby-away-ms", "5000",
+            "--standby-away-ms", "5000", "--when-standby-away", "degrade",
         ]  # fmt: skip
         owner, standby = Host(folder / "owner", OWNER, words), Host(folder / "standby", STANDBY, words)
         try:

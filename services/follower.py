@@ -173,6 +173,8 @@ class Follower:
                         raise nats.errors.ConnectionClosedError from None
                     await context.consumer_info(schemas.stream_name(self._shard), self._effect.name)
                     continue
+                if not messages:  # the client may give none, and no time-out
+                    continue
                 try:
                     place = await self._apply(messages, place)
                 except StreamGap as gap:

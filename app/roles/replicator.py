@@ -33,8 +33,9 @@ def main(config: Config, ready: Callable[[], None]) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: os.write(asked, b"!"))
     with listen(config.host, config.ports.standby) as listener:
-        keeper = ownership.keep(config, standing.tail)
+        kept = ownership.Lease(config)
+        kept.write_to(standing.tail)
         ready()
         Replicator(standing, places, listener, stop).run()
-        keeper.stop()
+        kept.stop()
     lease.require(standing.tail)

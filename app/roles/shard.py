@@ -156,6 +156,7 @@ def main(config: Config, ready: Callable[[], None]) -> None:
     suspect = poisoned.examine(config)
     shard = Shard(config.log_dir, config.run_dir, config.shard, idle=strategy(config.idle))
     claimed = ownership.claim(config) if config.standby_key is not None else None
+    kept = ownership.Lease(config, claimed) if claimed is not None else None
     try:
         epoch = claimed.epoch if claimed else claim_epoch(config)
         found = shard.recover(offers(config), epoch=epoch, watch=watch)
@@ -169,8 +170,8 @@ def main(config: Config, ready: Callable[[], None]) -> None:
         found.seq, found.snapshot_seq, found.commands_replayed, found.state_hash,
     )  # fmt: skip
     ownership.say_whether_orders_wait(config, shard.writer.tail)
-    if claimed is not None:
-        ownership.keep(config, shard.writer.tail, claimed)
+    if kept is not None:
+        kept.write_to(shard.writer.tail)
     poisoned.put_suspect_aside(config, shard, suspect)
     shard.start()
     _bootstrap(config, shard)

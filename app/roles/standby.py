@@ -37,8 +37,8 @@ _log: Final = logging.getLogger("tradewind.standby")
 # What a session may have sent without this host's knowledge, at the gates that do not wait for it: at 1,000 messages a
 # second a quarter of an hour. FIX's numbers have room for thousands of take-overs.
 NUMBERS_SKIPPED: Final = 1_000_000
-# How long an owner that can be reached has to hand over.
-HAND_OVER_S: Final = 3.0
+# How long an owner that answers has to hand over: two busy disks may take their time for what is under way.
+HAND_OVER_S: Final = 15.0
 # How often the database is asked again whether the owner's lease is over.
 ASK_S: Final = 0.1
 
@@ -100,10 +100,13 @@ class StandbyHost:
             self._request = msgspec.json.decode((self._run / REQUEST_FILE).read_bytes(), type=Request)
             (self._run / REQUEST_FILE).unlink()
             self._times = {}
-            if self._link.is_connected:
+            if why := self._why_not():
+                self._refuse(why)
+            elif self._link.is_connected:
                 self._link.hand_over_asked = True  # the following ends when all has come
-                return
-            raise _TakeOver
+            else:
+                raise _TakeOver
+            return
         silent_ns = lease.boot_ns() - self._link.heard_ns
         if self._request is not None:
             if not self._link.is_connected or lease.boot_ns() - self._asked_ns > HAND_OVER_S * 1e9:
@@ -117,6 +120,17 @@ class StandbyHost:
             if self._owner_is_gone():
                 self._asked_ns = lease.boot_ns()
                 raise _TakeOver
+
+    def _why_not(self) -> str:
+        """Before the owner is asked for anything: what would keep this host from owning the shard."""
+        if not self._copy.log_id:
+            return "this standby has no copy of the log yet"
+        if self._request is not None and not self._request.without_postgres:
+            try:
+                asyncio.run(self._read())
+            except database.POSTGRES_TROUBLE as error:
+                return f"Postgres can't be asked who owns the shard ({error!r}); see --without-postgres"
+        return ""
 
     def _owner_is_gone(self) -> bool:
         """Whether the database says so too. With no database nobody takes over by himself."""
@@ -141,8 +155,6 @@ class StandbyHost:
     def _take_over(self) -> None:
         """Raises NotOwner, POSTGRES_TROUBLE: then nothing was changed."""
         config = self._config
-        if not self._copy.log_id:
-            raise NotOwner("this standby has no copy of the log yet: it can't take over")
         vouched = self._request is not None and self._request.without_postgres
         handed = self._link.was_handed_over
         self._step("handed over" if handed else "decided")

@@ -19,6 +19,7 @@ from actors.replay import ReplayDiverged, Replica
 from actors.snapshot import Snapshot, read_file, restore, state_hash, take, write_file
 from actors.tables import R_COMMANDS, Capacity, State
 from services.standby.messages import Marks
+from shared_mem import log
 from shared_mem.cursors import Cursor, CursorFile
 from shared_mem.log import LogCorrupt, Reader, segment_numbers, segment_path, tail_path
 from shared_mem.log_copy import End, LogCopy, adopt, end_of
@@ -254,6 +255,8 @@ class CopyOfOwner:
         self._left = b""
         snapshot = self.store()
         self._log.skip_numbers()
+        # What is here so far two hosts had: nothing of it waits for this one's own standby.
+        self._log.tail.set_word(log.REPLICATED, self._log.tail.synced)
         for path in sorted(self._cursors_dir.iterdir()):
             file = CursorFile(self._cursors_dir, path.name)
             ahead = file.load().position > self._log.position

@@ -3,7 +3,8 @@
 Always holds:
 - Of a session's store whole records go, in their order, so that the copy is at every moment a store that can be opened,
   and never holds a record that the original cut off as torn.
-- Other files are small and go as a whole, whenever they change.
+- Other files are small and go as a whole, when they have changed. Cursors change all the time and may be old, as
+  after a power cut: they go once a second, and nobody waits for the disk to have them.
 - Names stay below the data folder: a name that leads out of it breaks the link.
 
 Must not: ship what is this host's own (locks, its snapshots' and its standby's cursor, the simulator's store).
@@ -11,7 +12,9 @@ Must not: ship what is this host's own (locks, its snapshots' and its standby's 
 
 from __future__ import annotations
 
+import math
 import os
+import time
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +26,10 @@ from services.standby.messages import FilePart
 
 # At once, of one file. A store's segment is 16 MiB (fix/store.py), and one append at most 8.
 PART_BYTES_MAX: Final = 12 << 20
+# At once, of all files; the rest is looked for again when this has gone. A venue's store may be a gigabyte.
+PARTS_BYTES_MAX: Final = 8 << 20
+# How often followers' cursors go.
+CURSORS_S: Final = 1.0
 # A small file: credentials of some thousand clients.
 WHOLE_BYTES_MAX: Final = 8 << 20
 # By the checksum of so many of its last bytes the standby's copy of a store is known to be one.
@@ -34,7 +41,7 @@ CREDENTIALS: Final = "credentials.json"
 _OWN_CURSORS: Final = frozenset(("snapshots", "standby"))
 
 
-def shipped_names(data_dir: Path) -> Iterator[str]:
+def shipped_names(data_dir: Path, with_cursors: bool = True) -> Iterator[str]:
     """Every file that is shipped, by its name below the data folder."""
     if (data_dir / CREDENTIALS).is_file():
         yield CREDENTIALS
@@ -43,7 +50,7 @@ def shipped_names(data_dir: Path) -> Iterator[str]:
             if name != "lock" and not name.endswith(".new"):
                 yield str((Path(folder) / name).relative_to(data_dir))
     cursors = data_dir / CURSORS
-    if cursors.is_dir():
+    if with_cursors and cursors.is_dir():
         for path in sorted(cursors.iterdir()):
             if path.name not in _OWN_CURSORS:
                 yield f"{CURSORS}/{path.name}"
@@ -75,6 +82,7 @@ class Shipper:
         self._data_dir = data_dir
         self._sent: dict[str, int] = {}  # bytes of each store
         self._seen: dict[str, tuple[int, int, int]] = {}  # inode, size and time of the other files
+        self._cursors_s = -math.inf
         self._gone = [name for name in theirs if not (data_dir / name).is_file()]
         for name, proof in theirs.items():
             path = data_dir / name
@@ -86,15 +94,23 @@ class Shipper:
         found = [FilePart(name, 0, b"", is_gone=True) for name in self._gone]
         self._gone = []
         names = set()
-        for name in shipped_names(self._data_dir):
+        total = 0
+        with_cursors = time.monotonic() - self._cursors_s >= CURSORS_S
+        if with_cursors:
+            self._cursors_s = time.monotonic()
+        for name in shipped_names(self._data_dir, with_cursors):
             names.add(name)
+            if total >= PARTS_BYTES_MAX:
+                continue
             try:
                 part = self._of_store(name) if is_store(name) else self._of_small(name)
             except FileNotFoundError:
                 continue  # removed since it was listed
             if part is not None:
                 found.append(part)
-        for name in [n for n in (*self._sent, *self._seen) if n not in names]:
+                total += len(part.data)
+        gone = [n for n in (*self._sent, *self._seen) if n not in names]
+        for name in gone if with_cursors else [n for n in gone if not n.startswith(CURSORS)]:
             self._sent.pop(name, None)
             self._seen.pop(name, None)
             found.append(FilePart(name, 0, b"", is_gone=True))
@@ -138,9 +154,11 @@ def receive(data_dir: Path, part: FilePart) -> None:
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     if part.replaces and not is_store(part.name):
         fresh = path.with_name(path.name + ".new")
-        _write(fresh, 0, part.data)
+        is_cursor = part.name.startswith(CURSORS)
+        _write(fresh, 0, part.data, is_synced=not is_cursor)
         fresh.replace(path)
-        _sync_folder(path.parent)
+        if not is_cursor:
+            _sync_folder(path.parent)
         return
     size = path.stat().st_size if path.exists() else 0
     if not part.replaces and size < part.offset:
@@ -150,14 +168,15 @@ def receive(data_dir: Path, part: FilePart) -> None:
         _sync_folder(path.parent)
 
 
-def _write(path: Path, offset: int, data: bytes) -> None:
+def _write(path: Path, offset: int, data: bytes, is_synced: bool = True) -> None:
     fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         os.ftruncate(fd, offset)
         done = 0
         while done < len(data):
             done += os.pwrite(fd, data[done:], offset + done)
-        os.fdatasync(fd)
+        if is_synced:
+            os.fdatasync(fd)
     finally:
         os.close(fd)
 

@@ -54,7 +54,7 @@ BEAT_S: Final = 0.1
 FILES_S: Final = 0.25
 MARKS_S: Final = 1.0
 # A standby that syncs what fills the window still answers beats within this.
-SILENT_S: Final = 5.0
+SILENT_S: Final = 10.0
 RECEIVE_BYTES: Final = 64 << 10
 
 # Where the role `snapshots` leaves its newest marks, in the run folder.

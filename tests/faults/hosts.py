@@ -55,7 +55,7 @@ class Hosts:
         self._servers = ExitStack()
         urls = {
             f"{'redis' if name == 'valkey' else name}_url": self._servers.enter_context(
-                running_server(name, folder / name)
+                running_server(name, _made(folder / name))
             )
             for name in ("postgres", "nats", "valkey")
         }
@@ -99,3 +99,8 @@ class Hosts:
             stack.discard()
         self.relay.close()
         self._servers.close()
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir()
+    return folder

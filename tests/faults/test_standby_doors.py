@@ -9,6 +9,8 @@ import pytest
 
 from actors.shard import Lane
 from app import child, standby_command
+from app.process import Process, State
+from app.roles import DOORS, Role
 from core import commands
 from core.records import ExecType, Source
 from core.rejects import Reject
@@ -192,6 +194,21 @@ def test_a_torn_append_is_not_shipped_until_it_is_whole(tmp_path: Path) -> None:
     assert (copy.next_in, copy.next_out, copy.state) == (3, 3, b"two")
     copy.close()
     store.close()
+
+
+def test_what_ends_because_its_lease_is_over_is_not_started_again() -> None:
+    process = Process(Role("door", (), DOORS))
+    process.state, process.child = State.STARTING, child.Child(0, None)
+    process.ended(lease.EXIT_LEASE_OVER, now_s=0)
+    assert (process.state, process.lease_is_over) == (State.FAILED, True)
+
+
+def test_a_standbys_roles_wait_for_it_and_it_alone_does_not() -> None:
+    by_name = {role.name: role for role in standby_command.roles()}
+    assert by_name["standby"].holds
+    waiting = {name for name, role in by_name.items() if "standby" in role.needs}
+    assert waiting == by_name.keys() - {"standby", "migrate"}
+    assert "migrate" not in by_name["shard"].needs, "the database may be gone when it takes over"
 
 
 def test_words_that_are_told_twice_are_the_same() -> None:

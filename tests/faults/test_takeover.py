@@ -58,6 +58,7 @@ def assert_the_new_owner_has(hosts: Hosts, names: set[str]) -> None:
 def assert_it_trades_on(hosts: Hosts) -> None:
     after = hosts.trader(hosts.standby)
     eventually(lambda: after.has_quote(SYMBOL), "a first quote at the new owner")
+    eventually(lambda: after.send("buy", SYMBOL, 3) is not None, "an order that the new owner takes")
     after.filled("buy", SYMBOL, 3)
     Wire(hosts.relay).assert_nothing_is_doubled()
 
@@ -91,16 +92,18 @@ def test_an_owner_that_lives_hands_over_and_ends_with_its_code(make_hosts: Calla
         # The owner's stack ends as a whole, and with it what stands for the world: only the log is looked at.
         answer = hosts.standby.tradewind("takeover", "--json")
     assert answer.returncode == 0, answer.stdout
-    said = (hosts.owner.data_dir / "logs" / "supervisor.log").read_text()
-    assert "another host owns the shard" in said
+    told = hosts.owner.data_dir / "logs" / "supervisor.log"
+    eventually(lambda: "another host owns the shard" in told.read_text(), "the owner's end")
     owner, standby = Log(hosts.owner), Log(hosts.standby)
     ours = {e.text for e in standby.order_events}
     assert acknowledged(trader) <= ours
-    assert [r[:2] for r in standby.records] == [r[:2] for r in owner.records][: len(standby.records)]
+    last_epoch = owner.records[-1].epoch
+    copied = [record for record in standby.records if record.epoch <= last_epoch]
+    assert copied == owner.records[: len(copied)]
 
 
 def test_a_zombie_owner_sends_nothing_after_it_wakes(make_hosts: Callable[..., Hosts]) -> None:
-    hosts = make_hosts()
+    hosts = make_hosts(when_standby_away="degrade")
     trader = hosts.trader(hosts.owner)
     eventually(lambda: trader.has_quote(SYMBOL), "a first quote")
     with flowing(trader) as flow:
