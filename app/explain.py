@@ -14,29 +14,30 @@ import argparse
 import contextlib
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import datetime
-from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from actors.replay import ReplayDiverged, Replica
-from actors.snapshot import SnapshotError, read_file, restore
-from actors.tables import Capacity
+from actors.recovery import begin
+from actors.replay import Replica
+from actors.tables import Capacity, private_state
 from actors.view import StateView
 from app.config import Config
 from app.faults import StackError
 from app.log_tool import fields, records, segment_bytes_of
 from app.order_checks import Line, order_checks
+from app.recover import bring
+from app.stored_snapshots import all_offers
 from core import commands, events, ids, units
 from core.records import CommandKind
 from core.risk import CHECKS
 from fix.redact import readable
 from fix.store import sent_messages
-from shared_mem.log import LogError, Reader, Tail, segment_numbers, segment_path
-from shared_mem.log_reader import RAW_BYTES_MAX, LogReader, Record
-from shared_mem.segment import SegmentError
+from shared_mem.log import LogError
+from shared_mem.log_reader import Record
+from shared_mem.log_view import LogView, living_tail
 
 # A life of more records than this is cut: an order with a million fills is read with `tradewind log cat --order`.
 RECORDS_MAX: Final = 10_000
@@ -82,7 +83,7 @@ def explain(config: Config, name: str) -> Explanation:
         view = _state_before(config, life.order)
         checks = order_checks(view, order, life.order.time_ns)
         remark = _difference(checks, life.verdict)
-    except (ReplayDiverged, LogError, SnapshotError, StackError) as error:
+    except LogError as error:
         remark = f"the state before the order can't be rebuilt: {error}"
     quote_time_ns = order["quote_time_ns"]
     market = {} if not quote_time_ns else {
@@ -150,61 +151,13 @@ def _text_of(record: Record) -> bytes:
 
 def _state_before(config: Config, order: Record) -> StateView:
     """The state in which the order met its checks."""
-    from app.stored_snapshots import snapshot_path
-
-    snapshot = read_file(snapshot_path(config))
-    replica = Replica(Capacity(), segment_bytes_of(config.log_dir))
-    if snapshot is not None and snapshot.log_position <= order.position:
-        restore(snapshot, replica.state)
-    _bring(replica, config, order.position)
+    size = segment_bytes_of(config.log_dir)
+    view = LogView(config.log_dir, size, order.position, living_tail(config.log_dir, config.run_dir))
+    before = [offer for offer in all_offers(config).offers if offer.log_position <= order.position]
+    begun = begin(before, lambda: private_state(Capacity()), view)
+    replica = Replica(Capacity(), size, begun.state)
+    bring(replica, view)
     return StateView(config.run_dir, replica.state)
-
-
-def _bring(replica: Replica, config: Config, end: int) -> None:
-    """Forward to a command's position."""
-    size, numbers = segment_bytes_of(config.log_dir), segment_numbers(config.log_dir)
-    at = replica.position
-    if at < numbers[0] * size:
-        raise StackError(
-            f"the log is kept from position {numbers[0] * size} on, and no snapshot before the order is at hand"
-        )
-    with contextlib.ExitStack() as stack:
-        read = _reading(config, size, stack)
-        while at < end:
-            raw = read(at, end)
-            used = replica.advance(raw, at, at + len(raw) >= end) if raw else 0
-            if used == 0:
-                raise LogError(f"the log is not whole at position {at}; run `tradewind log verify`")
-            at += used
-
-
-def _reading(config: Config, size: int, stack: contextlib.ExitStack) -> Callable[[int, int], bytes]:
-    """How to read the log's bytes from a position on, not past another: from its tail too, where there is one."""
-    try:
-        Tail.attach(config.run_dir)
-    except SegmentError:
-        return lambda at, end: _file_bytes(config.log_dir, size, at, end)
-    reader = LogReader(config.log_dir, config.run_dir, Reader.AUDIT)
-    stack.callback(reader.close)
-
-    def read(at: int, end: int) -> bytes:
-        reader.position = at
-        return reader.raw(end)
-
-    return read
-
-
-def _file_bytes(log_dir: Path, size: int, at: int, end: int) -> bytes:
-    number, offset = divmod(at, size)
-    pieces = []
-    length = min(end - at, RAW_BYTES_MAX)
-    while length > 0 and segment_path(log_dir, number).exists():
-        with segment_path(log_dir, number).open("rb") as file:
-            file.seek(offset)
-            pieces.append(file.read(min(length, size - offset)))
-        length -= len(pieces[-1])
-        number, offset = number + 1, 0
-    return b"".join(pieces)
 
 
 def _difference(checks: list[Line], verdict: Record) -> str:

@@ -151,6 +151,17 @@ def _replay(findings: Findings, view: LogView, offers: list[Offer], capacity: Ca
     begun = begin(offers, lambda: private_state(capacity), view)
     replica = Replica(capacity, view.segment_bytes, begun.state)
     before = int(begun.state.registers[R_COMMANDS])
+    bring(replica, view)
+    findings.begins_at_seq = begun.offer.seq if begun.offer else 0
+    findings.begins_from = begun.offer.where if begun.offer else "the log's beginning"
+    findings.commands = int(replica.state.registers[R_COMMANDS]) - before
+    findings.seq = replica.seq
+    findings.state_hash = state_hash(replica.state)
+    findings.seconds = round(time.perf_counter() - began_s, 3)
+
+
+def bring(replica: Replica, view: LogView) -> None:
+    """Forward to the view's end. Raises LogCorrupt where the log can't be replayed to there."""
     rest = b""
     for position, piece in view.pieces(replica.position):
         start = position - len(rest)
@@ -162,12 +173,6 @@ def _replay(findings: Findings, view: LogView, offers: list[Offer], capacity: Ca
             "a copy or a standby",
             replica.position,
         )
-    findings.begins_at_seq = begun.offer.seq if begun.offer else 0
-    findings.begins_from = begun.offer.where if begun.offer else "the log's beginning"
-    findings.commands = int(replica.state.registers[R_COMMANDS]) - before
-    findings.seq = replica.seq
-    findings.state_hash = state_hash(replica.state)
-    findings.seconds = round(time.perf_counter() - began_s, 3)
 
 
 def _ways_out(config: Config, error: LogError, offers: list[Offer]) -> list[str]:

@@ -187,7 +187,7 @@ def test_it_starts_at_a_snapshot_and_without_one_says_what_is_missing(a_desk: De
     segment_path(a_desk.log_dir, first).unlink()
     found = explained(a_desk, capsys, order.order_id)
     assert found["checks"] is None
-    assert "no snapshot before the order" in found["remark"]
+    assert "can't be rebuilt" in found["remark"]
     write_file(a_desk.log_dir.parent / "snapshots" / "shard-0.snapshot", snapshot)
     found = explained(a_desk, capsys, order.order_id)
     assert found["remark"] == ""
