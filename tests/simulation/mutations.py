@@ -11,12 +11,10 @@ from pathlib import Path
 from typing import Any, Final
 from unittest.mock import patch
 
-import fix.order_router
 import shared_mem.log_recovery
 import shared_mem.log_writer
 import tests.simulation.fix_hosts
 from core import ids
-from core.commands import venue_report
 from fix.durable import DurableSession, Outgoing
 from fix.order_router import OrderRouter, cursor_bytes
 from fix.session import Sent
@@ -162,19 +160,6 @@ def _number_again(self: Store, next_in: int, messages: Sequence[Sent], state: by
 _APPEND: Final = Store.append
 
 
-@contextmanager
-def _fills_twice() -> Iterator[None]:
-    """A report is known by nothing: neither by its MsgSeqNum nor, a fill, by its ExecID."""
-    count = iter(range(1, 1 << 40))
-    real = venue_report
-
-    def anew(**fields: Any) -> bytes:
-        return real(**{**fields, "venue_seq": next(count)})
-
-    with patch.object(fix.order_router, "venue_report", anew), patch.object(ids, "exec_hash", lambda _: 0):
-        yield
-
-
 def _cursor_before_apply(self: Projector) -> None:
     """A follower's cursor is committed before what it stands for."""
     records = self.reader.read(8)
@@ -210,6 +195,6 @@ MUTATIONS: Final[dict[str, Mutation]] = {
     "half-a-group-kept": _half_a_group,
     "publication-not-looked-at": _of(Tail, "written_seq", property(_last_word)),
     "commands-taken-again": _of(ring, "skip_through", lambda *_: None),
-    "fills-booked-twice": _fills_twice,
+    "fills-booked-twice": _of(ids, "exec_hash", lambda _: 0),
     "follower-cursor-first": _of(Projector, "project", _cursor_before_apply),
 }
