@@ -1,7 +1,7 @@
-"""The small files beside a log's segments: its number (`log.id`), and the versions that it is written in
-(`log.format`).
+"""The small files beside a log's segments: its number (`log.id`), the versions that it is written in (`log.format`),
+and from which sequence number on it was last begun without its tail (`log.numbers`).
 
-Always holds: both are on disk, whole, before the first record is. A folder in a version that this program can't read is
+Always holds: they are on disk, whole, before the first record is. A folder in a version that this program can't read is
 refused before anything in it is touched.
 """
 
@@ -16,6 +16,7 @@ from shared_mem.log import LogError, segment_numbers
 
 ID_FILE: Final = "log.id"
 FORMAT_FILE: Final = "log.format"
+NUMBERS_FILE: Final = "log.numbers"
 # Folders that have segments and no FORMAT_FILE were written before there was one: in these.
 VERSIONS_BEFORE: Final = {"log": 3, "records": 1}
 
@@ -79,6 +80,25 @@ def claim(log_dir: Path, part: str, supported: int) -> None:
     if part not in found or not (log_dir / FORMAT_FILE).exists():
         lines = sorted({**found, part: supported}.items())
         write_durably(log_dir / FORMAT_FILE, "".join(f"{name} {number}\n" for name, number in lines).encode())
+
+
+def numbered_from(log_dir: Path) -> int:
+    """The first sequence number of the last start that had no tail in memory to go on in; 0: there was none. Raises
+    LogError."""
+    path = log_dir / NUMBERS_FILE
+    try:
+        return int(path.read_text())
+    except FileNotFoundError:
+        return 0
+    except ValueError:
+        raise LogError(
+            f"{path} is not a number; restore it, or write the number of the last record there"
+        ) from None
+
+
+def number_from(log_dir: Path, seq: int) -> None:
+    """A start without a tail goes on with this number. On disk when this returns."""
+    write_durably(log_dir / NUMBERS_FILE, f"{seq}\n".encode())
 
 
 def write_durably(path: Path, content: bytes) -> None:

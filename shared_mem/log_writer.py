@@ -42,7 +42,7 @@ from shared_mem.log import (
     segment_path,
     tail_path,
 )
-from shared_mem.log_folder import claim, log_id
+from shared_mem.log_folder import claim, log_id, number_from, numbered_from
 from shared_mem.log_recovery import find_end, repair
 from shared_mem.segment import Segment, SegmentError
 
@@ -201,10 +201,13 @@ def _tail_from_files(
     witness(end.position, end.epoch)
     repair(log_dir, segment_bytes, end)
     position, next_seq, epoch = end.position, end.next_seq, end.epoch
-    if next_seq > 1:
+    begun = numbered_from(log_dir)
+    if next_seq > 1 or begun > 0:
         # What stood in the lost tail, behind the flusher, may have been seen by a client or a venue (gate
-        # `written`): its sequence numbers, and the order ids made of them, are not given out again.
-        next_seq += segment_bytes // log.RECORD_HEADER_BYTES
+        # `written`): its sequence numbers, and the order ids made of them, are not given out again. Nor are those of a
+        # start that lost its tail in its turn before any of it was on disk.
+        next_seq = max(next_seq, begun) + segment_bytes // log.RECORD_HEADER_BYTES
+    number_from(log_dir, next_seq)
     path = tail_path(run_dir)
     path.unlink(missing_ok=True)
     words = {

@@ -251,3 +251,14 @@ def test_the_witness_hears_of_the_end_before_anything_is_cut(a_synced_log: LogDe
 def test_an_empty_log_begins_at_the_beginning(a_log: LogDesk) -> None:
     assert a_log.recovered_end() == (0, 1)
     assert (a_log.position, a_log.seq, a_log.tail.epoch) == (0, 1, 1)
+
+
+def test_two_power_cuts_in_a_row_give_out_no_number_twice(a_log: LogDesk) -> None:
+    """Found by the simulation: what was numbered between the two was never on disk, and had been seen."""
+    begun = []
+    for _ in range(3):
+        a_log.write(b"seen at gate `written`")
+        begun.append(a_log.seq)
+        a_log.lose_memory()
+        a_log.open()
+    assert begun == [3, 3 + LEFT_OUT, 3 + 2 * LEFT_OUT]

@@ -36,6 +36,7 @@ class Disk:
         self._torn = torn
         self._held: dict[int, bytes] = {}  # by inode: the content that was synced
         self._lost: dict[int, Ranges] = {}  # by inode: written, and dropped by a failed sync
+        self._watched: set[int] = set()  # inodes whose writes are seen
         self._names: dict[Path, dict[str, int]] = {}  # by folder: the names that were synced
         self.is_full = False
         self.fails_sync = False  # the next one
@@ -48,6 +49,7 @@ class Disk:
     def wrote(self, fd: int, offset: int, length: int) -> None:
         """What a failed sync dropped is dirty again where it is written again."""
         inode = os.fstat(fd).st_ino
+        self._watched.add(inode)
         if inode in self._lost:
             self._lost[inode] = _without(self._lost[inode], offset, offset + length)
 
@@ -73,6 +75,8 @@ class Disk:
 
     def _drop(self, fd: int) -> None:
         inode = os.fstat(fd).st_ino
+        if inode not in self._watched:
+            return  # written whole, under another name: nobody goes on with what it shows
         content = _content(fd)
         held = self._held.get(inode, b"").ljust(len(content), b"\0")
         lost = self._lost.setdefault(inode, [])
@@ -88,6 +92,7 @@ class Disk:
             self._cut_folder(folder)
         self._held.clear()
         self._lost.clear()
+        self._watched.clear()
         self._names.clear()
         for folder in self._folders():
             self._names[folder] = _files(folder)
@@ -146,7 +151,7 @@ class Disk:
             elif rng.random() < self._torn:
                 world.saw("a sector is torn")
                 cut = rng.randrange(0, len(new), _WORD)
-                pieces.append(new[:cut] + old[cut:] if rng.random() < 0.8 else _flipped(new, rng.randrange))
+                pieces.append(new[:cut] + old[cut:] if rng.random() < 0.8 else self._flipped(old, new))
             elif rng.random() < writes_back:
                 pieces.append(new)
             else:
@@ -154,11 +159,11 @@ class Disk:
                 pieces.append(old)
         return b"".join(pieces)
 
-
-def _flipped(data: bytes, randrange: object) -> bytes:
-    assert callable(randrange)
-    at = randrange(len(data))
-    return data[:at] + bytes((data[at] ^ 1 << randrange(8),)) + data[at + 1 :]
+    def _flipped(self, old: bytes, new: bytes) -> bytes:
+        """The new one with a bit of what is new in it turned."""
+        rng = self._world.rng
+        at = rng.choice([at for at in range(len(new)) if old[at] != new[at]])
+        return new[:at] + bytes((new[at] ^ 1 << rng.randrange(8),)) + new[at + 1 :]
 
 
 def _files(folder: Path) -> dict[str, int]:

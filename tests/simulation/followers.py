@@ -152,6 +152,10 @@ class Publisher(LogHost):
             del self._cursor
 
     def publish(self) -> None:
+        for _ in range(self.world.rng.choice((1, 4, 16))):
+            self._publish_one()
+
+    def _publish_one(self) -> None:
         """Reads a little, or brings one message to the stream; the answer may be lost."""
         world = self.world
         if not self._wire or (len(self._wire) < 8 and world.chance(0.4)):

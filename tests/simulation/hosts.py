@@ -32,12 +32,16 @@ class Machine:
         self.run.mkdir()
         self.disk = Disk(world, self.data, torn)
         self.synced = synced
+        self.skew_ns = 0  # of its clock
         self.hosts: list[Host] = []
         self.on_power_cut: Callable[[], None] = self.power_cut
 
     @property
     def gate(self) -> Gate:
         return Gate.SYNCED if self.synced else Gate.WRITTEN
+
+    def clock(self) -> int:
+        return self.world.now_ns + self.skew_ns
 
     def power_cut(self) -> None:
         for host in self.hosts:

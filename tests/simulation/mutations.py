@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any, Final
 from unittest.mock import patch
 
+import fix.store
+import shared_mem.log_folder
 import shared_mem.log_recovery
 import shared_mem.log_writer
 import tests.simulation.fix_hosts
@@ -160,6 +162,13 @@ def _number_again(self: Store, next_in: int, messages: Sequence[Sent], state: by
 _APPEND: Final = Store.append
 
 
+def _renamed_unsynced(path: Path, content: bytes) -> None:
+    """A file gets its name before the disk has it."""
+    temporary = path.with_suffix(".new")
+    temporary.write_bytes(content)
+    temporary.rename(path)
+
+
 def _cursor_before_apply(self: Projector) -> None:
     """A follower's cursor is committed before what it stands for."""
     records = self.reader.read(8)
@@ -192,9 +201,12 @@ MUTATIONS: Final[dict[str, Mutation]] = {
     "taken-before-pushed": _of(OrderRouter, "on_message", _taken_before_pushed),
     "no-rewind-after-lost-memory": _of(tests.simulation.fix_hosts, "expect_from", lambda *_: None),
     "numbers-given-out-again": _numbers_again,
+    "numbers-of-the-last-cut-alone": _of(shared_mem.log_writer, "numbered_from", lambda _: 0),
     "half-a-group-kept": _half_a_group,
     "publication-not-looked-at": _of(Tail, "written_seq", property(_last_word)),
     "commands-taken-again": _of(ring, "skip_through", lambda *_: None),
     "fills-booked-twice": _of(ids, "exec_hash", lambda _: 0),
+    "store-trusted-as-found": _of(fix.store, "_make_durable", lambda *_: None),
+    "log-number-without-a-sync": _of(shared_mem.log_folder, "write_durably", _renamed_unsynced),
     "follower-cursor-first": _of(Projector, "project", _cursor_before_apply),
 }

@@ -44,7 +44,7 @@ class ShardHost(Host):
             raise Broken(f"a sound log is said to be corrupt: {error}") from error
         self.flusher = Flusher(self.shard.writer, die=self._die)
         self.timers = Timers(
-            self.shard.state, self._push, stale_after_s=STALE_AFTER_S, clock=self.world.clock
+            self.shard.state, self._push, stale_after_s=STALE_AFTER_S, clock=self.machine.clock
         )
         self.world.note(f"shard recovered to {found.seq}, state {found.state_hash}")
         if found.snapshot_seq:
@@ -82,7 +82,7 @@ class ShardHost(Host):
         """One round of the loop."""
         shard = self.shard
         take_ticks(shard.state, shard.wiring)
-        taken = serve_lanes(shard.state, shard.out, shard.command, shard.wiring, self.world.now_ns)
+        taken = serve_lanes(shard.state, shard.out, shard.command, shard.wiring, self.machine.clock())
         if taken:
             self.world.note(f"shard takes {taken}, written {shard.writer.tail.written}")
 

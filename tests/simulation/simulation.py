@@ -40,6 +40,7 @@ REST_ROUNDS: Final = 900
 REST_ROUND_NS: Final = 100 * MS
 # How much of the way to a finding is told.
 WHERE_FRAMES: Final = 8
+HOUR_NS: Final = 3600 * S
 _WAITING: Final = (OrdStatus.PENDING_NEW, OrdStatus.PENDING_CANCEL, OrdStatus.PENDING_REPLACE)
 
 
@@ -146,6 +147,7 @@ class Simulation:
             "disk full": self._disk_full,
             "middlebox": self._middlebox,
             "damage": self._damage,
+            "clock jumps": self._clock_jumps,
             "audit": lambda: self.audit() if world.chance(0.3) else None,
         }
 
@@ -233,10 +235,16 @@ class Simulation:
     def _heal(self) -> None:
         self.network.is_parted = False
         self.network.mangles = 0.0
+        self.desk.skew_ns = 0
         self.desk.disk.is_full = False
 
     def _middlebox(self) -> None:
-        self.network.mangles = 0.1
+        self.network.mangles = 0.15
+
+    def _clock_jumps(self) -> None:
+        """As the shard reads it: the sessions would end over one that is two minutes off."""
+        self.desk.skew_ns = self.world.rng.choice((-HOUR_NS, 0, HOUR_NS))
+        self.world.saw("the clock jumps")
 
     def _disk_error(self) -> None:
         self.desk.disk.fails_sync = True

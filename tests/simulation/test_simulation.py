@@ -42,6 +42,7 @@ REACHED = (
     "a recovery from a snapshot",
     "a timer runs out",
     "damage is named",
+    "the clock jumps",
     "an audit",
 )
 

@@ -162,7 +162,8 @@ class Network:
 
     def cut(self, half_open: bool) -> None:
         """The present connections end, for both sides or for one alone, which then hears no more of the other."""
-        for end in [end for end in self.ends if end.is_desks and end.is_open and not end.is_abandoned]:
+        whole = [e for e in self.ends if e.is_desks and e.is_open and e.peer.is_open and not e.is_abandoned]
+        for end in whole:
             self.world.saw("a half-open line" if half_open else "a line is cut")
             sides = [end, end.peer]
             if half_open:
