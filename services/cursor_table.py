@@ -26,13 +26,30 @@ async def read_place(connection: Connection, consumer: str, shard: int) -> Place
     return Place(row["seq"], row["message"])
 
 
-async def move_place(connection: Connection, consumer: str, shard: int, before: Place, after: Place) -> None:
-    """From `before` to `after`, inside the caller's transaction. Raises PlaceMoved if it is not at `before`.
+class Overtaken(PlaceMoved):
+    """The shard has a newer owner than the one that this process belongs to: nothing of it is written."""
+
+    def __init__(self, shard: int, epoch: int, newest: int) -> None:
+        RuntimeError.__init__(
+            self,
+            f"shard {shard} has an owner at epoch {newest}; what one at {epoch} would write is not taken",
+        )
+
+
+async def move_place(
+    connection: Connection, consumer: str, shard: int, before: Place, after: Place, epoch: int | None = None
+) -> None:
+    """From `before` to `after`, inside the caller's transaction. Raises PlaceMoved if it is not at `before`. epoch: of
+    the owner whose follower this is; raises Overtaken if there is a newer one, and none can come before the commit.
 
     To be called first: it locks the row, so that a second process of that name waits, and then finds it
     moved.
     """
     assert connection.is_in_transaction()
+    if epoch is not None:
+        newest = await connection.fetchval("SELECT epoch FROM shard_owner WHERE shard = $1 FOR SHARE", shard)
+        if newest is not None and newest > epoch:
+            raise Overtaken(shard, epoch, newest)
     moved = await connection.execute(
         "UPDATE projection_cursor SET seq = $4, message = $5 WHERE consumer = $1 AND shard = $2 AND seq = $3",
         consumer,

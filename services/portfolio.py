@@ -55,12 +55,17 @@ class Portfolio:
     trouble: tuple[type[BaseException], ...] = (asyncpg.UndefinedTableError, asyncpg.InvalidCatalogNameError)
 
     def __init__(
-        self, postgres_url: str, shard: int, snapshot: Callable[[], State | None] = lambda: None
+        self,
+        postgres_url: str,
+        shard: int,
+        snapshot: Callable[[], State | None] = lambda: None,
+        epoch: Callable[[], int | None] = lambda: None,
     ) -> None:
-        """snapshot: the newest one's state."""
+        """snapshot: the newest one's state. epoch: of the shard's owner on this host, where it has a standby."""
         self._url = postgres_url
         self._shard = shard
         self._snapshot = snapshot
+        self._epoch = epoch
         self._connection: Connection | None = None
 
     async def place(self) -> Place:
@@ -73,7 +78,7 @@ class Portfolio:
         for update in updates:
             batch.add(update)
         async with self._connection.transaction():
-            await move_place(self._connection, NAME, self._shard, before, after)
+            await move_place(self._connection, NAME, self._shard, before, after, self._epoch())
             await _ACCOUNTS.run(self._connection, list(batch.accounts.values()))
             await _INSTRUMENTS.run(self._connection, list(batch.instruments.values()))
             await _ORDERS.run(self._connection, list(batch.orders.values()))
@@ -91,7 +96,7 @@ class Portfolio:
             raise gone
         after = Place(seed.seq, 0)
         async with self._connection.transaction():
-            await move_place(self._connection, NAME, self._shard, before, after)
+            await move_place(self._connection, NAME, self._shard, before, after, self._epoch())
             for table, rows in (
                 (_ACCOUNTS, seed.accounts()),
                 (_INSTRUMENTS, seed.instruments()),

@@ -37,10 +37,15 @@ def newest_state(config: Config) -> State | None:
 
 def main(config: Config, ready: Callable[[], None]) -> None:
     backlog = backlog_of(config)
+    tail = Tail.attach(config.run_dir)
+
+    def epoch() -> int | None:
+        return tail.epoch if config.standby_key is not None else None
+
     follower = Follower(
         nats_url=config.nats_url,
         shard=config.shard,
-        effect=Portfolio(config.postgres_url, config.shard, lambda: newest_state(config)),
+        effect=Portfolio(config.postgres_url, config.shard, lambda: newest_state(config), epoch),
         on_serving=ready,
         backlog=backlog,
         hold=Hold(backlog, CursorFile(config.cursors_dir, NAME)),

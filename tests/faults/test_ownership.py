@@ -11,6 +11,9 @@ import asyncpg
 import pytest
 
 from services import database
+from services.cursor_table import Overtaken
+from services.follower import Place
+from services.portfolio import Portfolio
 from services.snapshot_store import SnapshotStore, StaleEpoch
 from services.standby import ownership
 from services.standby.ownership import Connection, LeaseKeeper, NotOwner, Owner
@@ -117,6 +120,21 @@ async def test_the_former_owners_snapshots_are_refused_and_those_of_a_lost_time_
     assert [one.log_position for one in await store.stored(SHARD)] == [100]
     with pytest.raises(StaleEpoch):
         await save(300, epoch - 1)
+
+
+async def test_the_former_owners_portfolio_writes_nothing(row: Connection, postgres_url: str) -> None:
+    await ownership.claim(row, SHARD, "one", 1)
+    former = Portfolio(postgres_url, SHARD, epoch=lambda: 1)
+    place = await former.place()
+    await former.apply([], place, Place(5, 1))
+    epoch, _ = await ownership.take_over(row, SHARD, "standby", await owner_of(row), 1, 0, LONG_MS)
+    with pytest.raises(Overtaken, match="has an owner at epoch 2; what one at 1 would write is not taken"):
+        await former.apply([], Place(5, 1), Place(9, 2))
+    new = Portfolio(postgres_url, SHARD, epoch=lambda: epoch)
+    assert await new.place() == Place(5, 1)
+    await new.apply([], Place(5, 1), Place(9, 2))
+    await former.close()
+    await new.close()
 
 
 async def test_a_stack_without_a_key_does_not_take_a_shard_that_has_an_owner(
