@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import random
+import signal
 import threading
 from pathlib import Path
 
@@ -13,7 +15,7 @@ from hypothesis import strategies as st
 
 from shared_mem import log
 from shared_mem.bell import sleep_on
-from shared_mem.log import RECORD_BYTES_MAX, CursorInvalid, Gate, LogCorrupt, LogError, LogExhausted
+from shared_mem.log import RECORD_BYTES_MAX, CursorInvalid, Gate, LogCorrupt, LogError, LogExhausted, Tail
 from shared_mem.log_reader import LogReader
 from shared_mem.log_writer import LogWriter
 from shared_mem.segment import NoRoom, SegmentMissing
@@ -333,3 +335,26 @@ def test_a_reader_that_closes_leaves_another_of_its_name_in_the_tail(a_log: LogD
     second.close()
     a_log._readers.remove(second)
     assert log.load_word(pid) == 0
+
+
+def _hold(log_dir: Path, run_dir: Path) -> None:
+    LogWriter.open(log_dir, run_dir, 0, segment_bytes=SEGMENT_BYTES)
+    (run_dir / "held").touch()
+    signal.pause()
+
+
+def test_a_log_has_one_writer_and_another_is_told_which_process_it_is(tmp_path: Path, run_dir: Path) -> None:
+    log_dir = tmp_path / "log"
+    first = multiprocessing.get_context("fork").Process(target=_hold, args=(log_dir, run_dir), daemon=True)
+    first.start()
+    while not (run_dir / "held").exists():
+        first.join(0.01)
+    for _ in range(2):
+        with pytest.raises(LogError, match=rf"another process \(pid {first.pid}\) writes the log"):
+            LogWriter.open(log_dir, run_dir, 0, segment_bytes=SEGMENT_BYTES)
+    epoch = Tail.attach(run_dir).epoch
+    first.kill()
+    first.join()
+    after = LogWriter.open(log_dir, run_dir, 0, segment_bytes=SEGMENT_BYTES)
+    assert after.tail.epoch == epoch + 1, "the refused ones have changed nothing"
+    after.close()
