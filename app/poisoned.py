@@ -23,7 +23,7 @@ from actors.poison import InHand, in_hand, oldest, put_aside
 from actors.shard import Lane, Shard
 from app import quarantine_files
 from app.config import Config
-from app.quarantine_files import SKIPPED, UNDECIDED_MAX, Entry
+from app.quarantine_files import SKIPPED, UNDECIDED_MAX, WATCH_FILE, Entry
 from core import commands
 from core.records import LANE_SHIFT, CommandKind
 from shared_mem.log import Reader, Tail
@@ -34,7 +34,6 @@ _log = logging.getLogger("tradewind.quarantine")
 
 # Two could be a bad moment and its echo; each more is a second of everybody's time.
 CRASHES_MAX: Final = 3
-WATCH_FILE: Final = "replay.at"
 
 
 class PoisonInLog(SystemExit):

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Final
 from app import quarantine_files
 from app.config import Config
 from app.faults import StackError
-from app.quarantine_files import RETRIED, SKIPPED, Entry
+from app.quarantine_files import RETRIED, SKIPPED, WATCH_FILE, Entry
 
 if TYPE_CHECKING:
     from core.events import Event
@@ -98,7 +98,7 @@ def _retry(config: Config, found: Entry) -> str:
     from core.records import CommandKind
 
     if found.seq:
-        (config.run_dir / "replay.at").unlink(missing_ok=True)
+        (config.run_dir / WATCH_FILE).unlink(missing_ok=True)
         return f"the shard's next start applies seq {found.seq} once more"
     kind = CommandKind(found.kind)
     if kind in (CommandKind.NEW_ORDER, CommandKind.CANCEL, CommandKind.REPLACE):

@@ -20,6 +20,9 @@ from app.faults import StackError
 # Beyond this many undecided ones nobody reads a list: no more is put aside, and the shard stays down (app/poisoned.py).
 UNDECIDED_MAX: Final = 1000
 
+# In the run folder: what a replay says of itself (actors/amended.py, Watch).
+WATCH_FILE: Final = "replay.at"
+
 SKIPPED: Final = "skipped"
 RETRIED: Final = "retried"
 
