@@ -18,6 +18,8 @@ from actors.passive import on_passivate
 from actors.quarantine import on_passed_over, on_quarantine, on_retry
 from actors.replace import on_replace
 from actors.report import on_report
+from actors.resolve import on_resolve
+from actors.status import on_ask, on_fate_unknown, on_status
 from actors.tables import LANES_MAX, R_COMMANDS, R_EPOCH, R_LANES, R_POSITION, R_SEQ, R_TIME, State
 from actors.timers import on_timer
 from core.records import LANE_SHIFT, CommandKind, EventKind
@@ -45,6 +47,10 @@ _REPLACE: Final = int(CommandKind.REPLACE)
 _DAY_END: Final = int(CommandKind.DAY_END)
 _EXPIRE: Final = int(CommandKind.EXPIRE)
 _ASK_STATUS: Final = int(CommandKind.ASK_STATUS)
+_ASK_VENUE: Final = int(CommandKind.ASK_VENUE)
+_VENUE_STATUS: Final = int(CommandKind.VENUE_STATUS)
+_FATE_UNKNOWN: Final = int(CommandKind.FATE_UNKNOWN)
+_RESOLVE: Final = int(CommandKind.RESOLVE)
 _QUARANTINE: Final = int(CommandKind.QUARANTINE)
 _RETRY: Final = int(CommandKind.RETRY)
 _PASSED_OVER: Final = int(CommandKind.PASSED_OVER)
@@ -64,6 +70,14 @@ def _apply_other(state: State, out: Out, command: Command) -> None:
         on_replace(state, out, command)
     elif kind == _DAY_END or kind == _EXPIRE or kind == _ASK_STATUS:
         on_timer(state, out, command)
+    elif kind == _VENUE_STATUS:
+        on_status(state, out, command)
+    elif kind == _ASK_VENUE:
+        on_ask(state, out, command)
+    elif kind == _FATE_UNKNOWN:
+        on_fate_unknown(state, out, command)
+    elif kind == _RESOLVE:
+        on_resolve(state, out, command)
     elif kind == _OPEN_ACCOUNT:
         account.open_account(state, out, command)
     elif kind == _DEPOSIT:

@@ -37,9 +37,9 @@ _OVERFLOW: Final = int(Reject.AMOUNT_OVERFLOW)
 
 
 @jit
-def is_possible(report: Any) -> bool:
+def is_possible(qty_e8: int, px_e8: int) -> bool:
     """Quantity and price of a trade are ones that an order can have."""
-    return 0 < report.last_qty_e8 <= QTY_E8_MAX and 0 <= report.last_px_e8 <= PRICE_E8_MAX
+    return 0 < qty_e8 <= QTY_E8_MAX and 0 <= px_e8 <= PRICE_E8_MAX
 
 
 @jit
@@ -89,7 +89,7 @@ def undo(state: State, order: Any, report: Any, event: Any) -> bool:
     if corrects and report.exec_hash != 0 and find_execution(state, order_id, report.exec_hash) >= 0:
         reject(event, _REPEATED, 0, 0)
         return False
-    if corrects and not is_possible(report):
+    if corrects and not is_possible(report.last_qty_e8, report.last_px_e8):
         reject(event, _UNEXPECTED, int(order.status), int(report.exec_type))
         return False
     done = state.executions[at]
@@ -121,31 +121,44 @@ def undo(state: State, order: Any, report: Any, event: Any) -> bool:
     order.status = status_after_undo(int(order.status), int(report.exec_type), told, cum, order.qty_e8)
     order.cum_qty_e8 = cum
     order.cum_notional_e6 += notional - undone
+    if order.told_qty_e8 > 0:
+        order.told_qty_e8 = max(order.told_qty_e8 + qty - done.qty_e8, 0)
     event.last_qty_e8 = qty if corrects else done.qty_e8
     event.last_px_e8 = report.last_px_e8 if corrects else done.px_e8
     event.ref_seq = done.seq
     done.qty_e8 = 0
     if corrects:
-        held, cost, gain = book_fill(state, order, report, event, held, cost, gain)
+        px, named = report.last_px_e8, report.exec_hash
+        held, cost, gain = book_fill(
+            state, order, order_id, qty, px, notional, named, event, held, cost, gain
+        )
     write_position(state, order, held, cost, gain)
     return True
 
 
 @jit
 def book_fill(
-    state: State, order: Any, report: Any, event: Any, held_e8: int, cost_e6: int, gain_e6: int
+    state: State,
+    order: Any,
+    order_id: int,
+    qty_e8: int,
+    px_e8: int,
+    notional_e6: int,
+    exec_hash: int,
+    event: Any,
+    held_e8: int,
+    cost_e6: int,
+    gain_e6: int,
 ) -> tuple[int, int, int]:
     """Pays for a fill and remembers it; the position (quantity, cost, realised) that it makes of this one."""
-    qty = report.last_qty_e8
-    notional = money.notional_e6(qty, report.last_px_e8)
-    held, cost, gain = after_fill(order.side, qty, notional, held_e8, cost_e6, gain_e6)
-    pay(state, order, -notional if order.side == _BUY else notional, abs(cost) - abs(cost_e6))
+    held, cost, gain = after_fill(order.side, qty_e8, notional_e6, held_e8, cost_e6, gain_e6)
+    pay(state, order, -notional_e6 if order.side == _BUY else notional_e6, abs(cost) - abs(cost_e6))
     remember_execution(
         state,
-        int(np.int64(report.order_id)),
-        report.exec_hash,
-        qty,
-        report.last_px_e8,
+        order_id,
+        exec_hash,
+        qty_e8,
+        px_e8,
         cost - cost_e6,
         gain - gain_e6,
         settles_at(state, order),

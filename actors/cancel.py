@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from actors.account import reject
 from actors.emit import P_TIME, Command, Out, emit, new_event
-from actors.orders import show_order, status_shown
+from actors.orders import overtake, show_order, status_shown
 from actors.tables import State, begin_write, end_write, find_order
 from core.order_states import may_cancel
 from core.records import EventKind, ExecType
@@ -50,6 +50,7 @@ def ask_for_cancel(state: State, out: Out, row: int, event: Any) -> None:
     order = state.orders[row]
     begin_write(order)
     order.cancel_pending = 1
+    overtake(order)
     order.updated_ns = out.pen[P_TIME]
     end_write(order)
     event.exec_type = _EXEC_PENDING

@@ -11,13 +11,9 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from core import records
-from core.event_layouts import INSTRUMENT_EVENT, MONEY_EVENT, QUARANTINE_EVENT
+from core.event_layouts import EVENT, EVENT_BYTES, INSTRUMENT_EVENT, MONEY_EVENT, QUARANTINE_EVENT
 from core.logged import COMMAND_KINDS, LOGGED_BYTES
-from core.records import (
-    EVENT,
-    EVENT_BYTES,
-    FIELDS_BYTES,
-)
+from core.records import FIELDS_BYTES
 from shared_mem import log
 from shared_mem.atomics import load_acquire, load_i64
 from shared_mem.jit import jit
@@ -71,6 +67,9 @@ class Command(NamedTuple):
     lot_table: Array
     timer: Array
     quarantine: Array
+    status: Array
+    doubt: Array
+    resolve: Array
 
 
 def command_slot() -> Command:
@@ -93,6 +92,9 @@ def command_slot() -> Command:
         records.DEFINE_LOT_TABLE,
         records.TIMER,
         records.QUARANTINE,
+        records.VENUE_STATUS,
+        records.FATE_UNKNOWN,
+        records.RESOLVE,
     )
     return Command(raw, raw[FIELDS_BYTES:], *(raw.view(layout) for layout in layouts))
 

@@ -246,7 +246,7 @@ def _accept(
     order.tif = asked.tif
     order.status = _PENDING_NEW
     order.cancel_pending = 0
-    order.stale = 0
+    order.fate = 0
     order.qty_e8 = asked.qty_e8
     order.price_e8 = asked.price_e8
     order.route_price_e8 = price
@@ -256,8 +256,8 @@ def _accept(
     order.expire_time_ns = asked.expire_time_ns
     order.created_ns = out.pen[P_TIME]
     order.updated_ns = out.pen[P_TIME]
-    order.filled_ns = 0
-    order.canceled_ns = 0
+    order.ended_ns = 0
+    order.told_qty_e8 = 0
     hold(state, row, 0)
     end_write(order)
     begin_write(account)

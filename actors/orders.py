@@ -29,7 +29,7 @@ from actors.tables import (
 )
 from core.money import notional_up_e6
 from core.order_states import is_terminal, shown_status
-from core.records import Side
+from core.records import Fate, OrdStatus, Side
 from shared_mem.jit import jit
 
 # How many rows are looked at for one whose order has ended, when the table has been filled once. Open orders
@@ -37,6 +37,11 @@ from shared_mem.jit import jit
 RECYCLE_LOOK_MAX: Final = 64
 
 _BUY: Final = int(Side.BUY)
+_FILLED: Final = int(OrdStatus.FILLED)
+_SURE: Final = int(Fate.SURE)
+_ASKED: Final = int(Fate.ASKED)
+_OVERTAKEN: Final = int(Fate.OVERTAKEN)
+_UNKNOWN: Final = int(Fate.UNKNOWN)
 
 
 @jit
@@ -155,6 +160,29 @@ def hold(state: State, row: int, open_before_e8: int) -> None:
 
 
 @jit
+def overtake(order: Any) -> None:
+    """A request after the question: what the venue answers to that says nothing of it."""
+    if order.fate == _ASKED:
+        order.fate = _OVERTAKEN
+
+
+@jit
+def moved(state: State, row: int, was_status: int, open_before_e8: int, now_ns: int) -> None:
+    """After the venue has moved an order, within its seqlock: what goes with its status, and what it holds."""
+    order = state.orders[row]
+    status = int(order.status)
+    if is_terminal(status) and status != _FILLED:
+        order.replacing = 0  # its order is gone; what the venue says of it now changes nothing
+    if not is_open(order):
+        order.cancel_pending = 0
+    if status != was_status:
+        order.ended_ns = now_ns if is_terminal(status) else 0
+    order.fate = _SURE
+    order.updated_ns = now_ns
+    hold(state, row, open_before_e8)
+
+
+@jit
 def show_order(state: State, out: Out, row: int, event: Any) -> None:
     """Put the order as it now is into the event, and its account and position after it."""
     order = state.orders[row]
@@ -169,6 +197,8 @@ def show_order(state: State, out: Out, row: int, event: Any) -> None:
     event.route_price_e8 = order.route_price_e8
     event.cum_qty_e8 = order.cum_qty_e8
     event.cum_notional_e6 = order.cum_notional_e6
+    if order.fate == _UNKNOWN:
+        event.state = _UNKNOWN
     link = paying_cash(state, int(order.account), int(order.instrument))
     show_cash(state, int(order.account) - 1, link, event)
     at = order_position(state, order)

@@ -15,7 +15,7 @@ import numpy as np
 from actors.account import reject
 from actors.emit import P_TIME, Command, Out, emit, new_event
 from actors.new_order import check, expires_rightly, may_rest
-from actors.orders import hold, is_open, open_qty_e8, show_order, status_shown
+from actors.orders import hold, is_open, open_qty_e8, overtake, show_order, status_shown
 from actors.tables import (
     R_NEXT_REPLACEMENT,
     R_REPLACEMENTS,
@@ -182,6 +182,7 @@ def _take(state: State, command: Command, row: int, at: int, hashed: int, price:
     index_put(state.client_index, hashed, len(state.orders) + at)
     order.replacements += 1
     order.replacing = at + 1
+    overtake(order)
     order.updated_ns = now_ns
     hold(state, row, before)
     end_write(order)
@@ -191,6 +192,12 @@ def _take(state: State, command: Command, row: int, at: int, hashed: int, price:
 def is_pending(state: State, order: Any, number: int) -> bool:
     """Whether the order waits for the venue's answer to this replace request."""
     return order.replacing != 0 and state.replacements[order.replacing - 1].number == number
+
+
+@jit
+def accepted_number(state: State, order: Any) -> int:
+    """Of the replace request that the venue accepted last; 0: none."""
+    return int(state.replacements[order.replacement - 1].number) if order.replacement != 0 else 0
 
 
 @jit

@@ -12,15 +12,15 @@ from typing import Any, Final
 import numpy as np
 
 from actors.account import reject
-from actors.bust import book_fill, can_be_counted, is_possible, undo, write_position
+from actors.bust import is_possible, undo
 from actors.emit import P_TIME, Command, Out, emit, new_event
-from actors.executions import find_execution
-from actors.orders import hold, is_open, open_qty_e8, order_position, show_order
+from actors.fill import fill
+from actors.orders import moved, open_qty_e8, show_order
 from actors.passive import activate
 from actors.replace import is_pending, post
 from actors.tables import R_VENUE_SEQ, State, begin_write, end_write, find_order
 from core import money
-from core.order_states import ILLEGAL, is_terminal, status_after
+from core.order_states import ILLEGAL, status_after
 from core.records import EventKind, ExecType, OrdStatus
 from core.rejects import Reject
 from shared_mem.jit import jit, whole
@@ -36,7 +36,6 @@ _TRADE_CORRECT: Final = int(ExecType.TRADE_CORRECT)
 _ORDER_STATUS: Final = int(ExecType.ORDER_STATUS)
 _STATUS_NEW: Final = int(OrdStatus.NEW)
 _PENDING_NEW: Final = int(OrdStatus.PENDING_NEW)
-_FILLED: Final = int(OrdStatus.FILLED)
 _CANCELED: Final = int(OrdStatus.CANCELED)
 _REJECTED: Final = int(OrdStatus.REJECTED)
 _EXPIRED: Final = int(OrdStatus.EXPIRED)
@@ -44,8 +43,6 @@ _UNKNOWN: Final = int(Reject.ORDER_UNKNOWN)
 _UNEXPECTED: Final = int(Reject.REPORT_UNEXPECTED)
 _VENUE_REJECTED: Final = int(Reject.VENUE_REJECTED)
 _POSITIONS_FULL: Final = int(Reject.POSITION_TABLE_FULL)
-_REPEATED: Final = int(Reject.EXECUTION_REPEATED)
-_OVERFLOW: Final = int(Reject.AMOUNT_OVERFLOW)
 
 
 @jit
@@ -55,34 +52,26 @@ def is_new_report(state: State, command: Command) -> bool:
 
 @jit
 def _fill(state: State, order: Any, report: Any, event: Any) -> bool:
-    """Books a trade: cash, position, the order's sums; False when it can't be, and then the event says why."""
-    if not is_possible(report):
-        reject(event, _UNEXPECTED, int(order.status), int(report.exec_type))
-        return False
-    order_id = int(np.int64(report.order_id))
-    if report.exec_hash != 0 and find_execution(state, order_id, report.exec_hash) >= 0:
-        reject(event, _REPEATED, 0, 0)
-        return False
-    qty = report.last_qty_e8
-    notional = money.notional_e6(qty, report.last_px_e8)
-    position = state.positions[order_position(state, order)]
-    held, cost, gain = position.qty_e8, position.cost_e6, position.realized_e6
-    if not can_be_counted(state, order, qty, notional, held, cost, gain):
-        reject(event, _OVERFLOW, 0, qty)
-        return False
-    held, cost, gain = book_fill(state, order, report, event, held, cost, gain)
-    write_position(state, order, held, cost, gain)
-    order.cum_qty_e8 += qty
-    order.cum_notional_e6 += notional
-    event.last_qty_e8 = qty
-    event.last_px_e8 = report.last_px_e8
-    return True
+    """Books the trade of a report; False when it can't be, and then the event says why."""
+    qty, px = report.last_qty_e8, report.last_px_e8
+    return fill(
+        state,
+        order,
+        int(np.int64(report.order_id)),
+        qty,
+        px,
+        money.notional_e6(qty, px) if is_possible(qty, px) else 0,
+        report.exec_hash,
+        report.cum_qty_e8,
+        int(report.exec_type),
+        event,
+    )
 
 
 @jit
 def _means(order: Any, report: Any) -> int:
-    """The execution type that a report is applied as. An answer to OrderStatusRequest (150=I) tells how the order
-    stands: for an order without an answer that is its answer, and an end is an end. Fills come only as trades."""
+    """The execution type that a report is applied as. Logs from before VENUE_STATUS have answers to OrderStatusRequest
+    (150=I) among the reports: an answer for an order without one, an end, or nothing."""
     if report.exec_type != _ORDER_STATUS:
         return int(report.exec_type)
     told = int(report.ord_status)
@@ -138,16 +127,7 @@ def _apply(state: State, row: int, report: Any, event: Any, now_ns: int) -> None
     before = open_qty_e8(state, order)
     begin_write(order)
     if _move(state, order, report, event):
-        if is_terminal(int(order.status)) and order.status != _FILLED:
-            order.replacing = 0  # its order is gone; what the venue says of it now changes nothing
-        if not is_open(order):
-            order.cancel_pending = 0
-        if order.status != was_status:
-            order.filled_ns = now_ns if order.status == _FILLED else 0
-            order.canceled_ns = now_ns if is_terminal(int(order.status)) and order.status != _FILLED else 0
-        order.stale = 0
-        order.updated_ns = now_ns
-        hold(state, row, before)
+        moved(state, row, was_status, before, now_ns)
     end_write(order)
 
 

@@ -202,7 +202,7 @@ ORDER: Final = np.dtype(
         ("tif", "u1"),
         ("status", "u1"),
         ("cancel_pending", "u1"),
-        ("stale", "u1"),  # the venue has been asked why it does not answer
+        ("fate", "u1"),  # records.Fate
         ("client_hash", "i8"),
         ("qty_e8", "i8"),
         ("price_e8", "i8"),
@@ -213,8 +213,9 @@ ORDER: Final = np.dtype(
         ("expire_time_ns", "i8"),
         ("created_ns", "i8"),
         ("updated_ns", "i8"),
-        ("filled_ns", "i8"),
-        ("canceled_ns", "i8"),
+        ("ended_ns", "i8"),  # 0: it is open
+        # All that the venue has told to be filled, once a fill was booked by that total alone; else 0.
+        ("told_qty_e8", "i8"),
     ],
     align=True,
 )

@@ -139,6 +139,7 @@ CONTROL_WORDS: Final = C_DRAIN + DRAIN_BYTES // 8
 _NEW_ORDER: Final = int(CommandKind.NEW_ORDER)
 _REPLACE: Final = int(CommandKind.REPLACE)
 _VENUE_REPORT: Final = int(CommandKind.VENUE_REPORT)
+_VENUE_STATUS: Final = int(CommandKind.VENUE_STATUS)
 
 
 class Wiring(NamedTuple):
@@ -208,7 +209,7 @@ def take_command(
     head = command.head[0]
     head.text_length = min(head.text_length, TEXT_BYTES_MAX)  # a producer is not trusted with this memory
     copy_words(wiring.slot + FIELDS_BYTES, record + FIELDS_BYTES, int(head.text_length))
-    if head.kind == _VENUE_REPORT and not is_new_report(state, command):
+    if (head.kind == _VENUE_REPORT or head.kind == _VENUE_STATUS) and not is_new_report(state, command):
         wiring.control[C_DROPPED_REPORTS] += 1
         ring.release_front(source)
         return True
@@ -340,13 +341,15 @@ class Shard:
         offers: Sequence[Offer] = (),
         *,
         epoch: int = 0,
+        first_seq: int = 1,
         progress: Callable[[int, int], None] | None = None,
         watch: Watch | None = None,
     ) -> Recovered:
         """Bring the state back: the newest snapshot that can be used, then the log's tail. Raises LogError or
         SegmentError; then nothing was published, and of the log at most a torn tail was cut. epoch: this owner's, where
-        somebody gives them out; it is never lower than the log's. watch: is told what is being replayed."""
-        self._open_log(offers, epoch)
+        somebody gives them out; it is never lower than the log's. first_seq: of a new log's records. watch: is told
+        what is being replayed."""
+        self._open_log(offers, epoch, first_seq)
         begun = self._begin(offers)
         replica = Replica(self._capacity, self._segment_bytes, self.state)
         self._ahead = Ahead(self._segment, self.state)
@@ -372,7 +375,7 @@ class Shard:
             state_hash(self.state),
         )
 
-    def _open_log(self, offers: Sequence[Offer], epoch: int) -> None:
+    def _open_log(self, offers: Sequence[Offer], epoch: int, first_seq: int) -> None:
         def witness(end: int, last_epoch: int) -> None:
             is_not_cut_short(offers, self._log_dir, end, last_epoch, self._segment_bytes)
 
@@ -382,6 +385,7 @@ class Shard:
             self.run_dir,
             self._number,
             epoch=epoch,
+            first_seq=first_seq,
             segment_bytes=self._segment_bytes,
             witness=witness,
         )

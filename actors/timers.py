@@ -8,7 +8,7 @@ may still trade is ever released by a timer, but a day order after the end of it
   counts; a fill that it tells later is booked all the same. GTC and GTD orders stay.
 - EXPIRE: at its own time a GTD order's cancel is asked of the venue (to which it is good till cancel), as its owner
   would ask.
-- ASK_STATUS: an order whose venue owes an answer (to the order, a cancel or a replace) for too long is marked stale,
+- ASK_STATUS: an order whose venue owes an answer (to the order, a cancel or a replace) for too long is marked ASKED,
   until any report comes; the router asks the venue by OrderStatusRequest. Nothing is released.
 """
 
@@ -22,7 +22,7 @@ from actors.emit import P_TIME, Command, Out, emit, new_event
 from actors.orders import hold, is_open, open_qty_e8, show_order, status_shown
 from actors.tables import State, begin_write, end_write, find_order
 from core.order_states import is_terminal, may_cancel
-from core.records import CommandKind, EventKind, ExecType, OrdStatus, TimeInForce
+from core.records import CommandKind, EventKind, ExecType, Fate, OrdStatus, TimeInForce
 from core.rejects import Reject
 from shared_mem.jit import jit, whole
 
@@ -33,6 +33,8 @@ _PENDING_NEW: Final = int(OrdStatus.PENDING_NEW)
 _EXPIRED: Final = int(OrdStatus.EXPIRED)
 _EXEC_EXPIRED: Final = int(ExecType.EXPIRED)
 _EXEC_STATUS: Final = int(ExecType.ORDER_STATUS)
+_SURE: Final = int(Fate.SURE)
+_ASKED: Final = int(Fate.ASKED)
 _DAY_END: Final = int(CommandKind.DAY_END)
 _EXPIRE: Final = int(CommandKind.EXPIRE)
 _UNKNOWN: Final = int(Reject.ORDER_UNKNOWN)
@@ -59,7 +61,7 @@ def is_past_its_date(order: Any, now_ns: int) -> bool:
 def is_unanswered(order: Any, since_ns: int, now_ns: int) -> bool:
     """The venue owes an answer from before `since`, and has not been asked for it."""
     waits = order.status == _PENDING_NEW or order.cancel_pending != 0 or order.replacing != 0
-    return waits and is_open(order) and order.stale == 0 and order.updated_ns <= since_ns <= now_ns
+    return waits and is_open(order) and order.fate == _SURE and order.updated_ns <= since_ns <= now_ns
 
 
 @whole
@@ -87,7 +89,7 @@ def on_timer(state: State, out: Out, command: Command) -> None:
         reject(event, _NOT_DUE, 0, 0)
     elif is_unanswered(order, asked.due_ns, now):
         begin_write(order)
-        order.stale = 1
+        order.fate = _ASKED
         end_write(order)
     else:
         reject(event, _NOT_DUE, 0, 0)
@@ -104,6 +106,7 @@ def _expire(state: State, row: int, now_ns: int) -> None:
     order.cancel_pending = 0
     order.replacing = 0
     order.updated_ns = now_ns
-    order.canceled_ns = now_ns
+    order.ended_ns = now_ns
+    order.fate = _SURE
     hold(state, row, before)
     end_write(order)

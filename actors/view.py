@@ -38,7 +38,7 @@ from actors.tables import (
 )
 from core.currencies import CURRENCIES
 from core.order_states import is_terminal, shown_status
-from core.records import SETTLE_DAYS_MAX, TEXT_BYTES_MAX
+from core.records import SETTLE_DAYS_MAX, TEXT_BYTES_MAX, OrdStatus
 from shared_mem.atomics import acquire_fence, copy_bytes, load_u32, pause
 from shared_mem.jit import jit
 from shared_mem.segment import HEADER_BYTES, Segment, SegmentError
@@ -234,7 +234,7 @@ class OrderView(msgspec.Struct, frozen=True):
     source: int
     request_id: int
     expire_time_ns: int
-    stale: int  # 1: its venue owes an answer, and has been asked for it
+    fate: int  # records.Fate: what is known of it at its venue
 
 
 def _name_of(state: State, row: int, order: Any) -> str:
@@ -488,7 +488,9 @@ class StateView:
         status = int(found["status"])
         leaves = 0 if is_terminal(status) else max(int(found["qty_e8"]) - int(found["cum_qty_e8"]), 0)
         status = int(shown_status(status, bool(found["cancel_pending"]), bool(found["replacing"])))
+        ended, filled = int(found["ended_ns"]), int(found["status"]) == OrdStatus.FILLED
         given: dict[str, Any] = {"ord_status": status, "leaves_qty_e8": leaves, "client_order_id": text}
+        given["filled_ns"], given["canceled_ns"] = (ended, 0) if filled else (0, ended)
         values: dict[str, Any] = {f: int(found[f]) for f in OrderView.__struct_fields__ if f not in given}
         return OrderView(**values, **given), int(found["previous_row"]), int(found["previous_order_id"])
 

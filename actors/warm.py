@@ -24,8 +24,10 @@ from actors.quarantine import on_passed_over, on_quarantine, on_retry
 from actors.replace import on_replace
 from actors.replay import Replica
 from actors.report import on_report
+from actors.resolve import on_resolve
 from actors.shard import TICKS_CAPACITY, TICKS_FILE, Lane, Shard
 from actors.snapshot import state_hash, take
+from actors.status import on_ask, on_fate_unknown, on_status
 from actors.tables import Capacity, private_state
 from actors.timers import on_timer
 from actors.view import StateView
@@ -89,6 +91,10 @@ class _Bench:
         on_retry(self.state, self.out, self.command)
         on_passed_over(self.state, self.out, self.command)
 
+    def answers(self) -> None:
+        for behave in (on_ask, on_fate_unknown, on_status, on_resolve):
+            behave(self.state, self.out, self.command)
+
     def recovery(self) -> None:
         self.shard = Shard(
             self.log_dir, self.run_dir, capacity=self.capacity, segment_bytes=self.segment_bytes
@@ -151,6 +157,7 @@ def steps() -> list[Step]:
         Step("cancel", 0.8, bench.behaviour(on_cancel)),
         Step("breaks", 0.5, bench.behaviour(on_break)),
         Step("venue report", 4.0, bench.behaviour(on_report)),
+        Step("the venue's answers", 6.0, bench.answers),
         Step("replace", 9.6, bench.behaviour(on_replace)),
         Step("timers", 2.0, bench.timers),
         Step("quarantine", 1.0, bench.quarantine),

@@ -25,7 +25,7 @@ from app.faults import StackError
 from core import commands, currencies, units
 from core.currencies import CurrencyUnknown
 from core.events import Event, decode, reject_message
-from core.records import NO_LIMIT, AccountState, EventKind, InstrumentState, Level
+from core.records import NO_LIMIT, AccountState, EventKind, ExecType, InstrumentState, Level
 from core.units import UnitError
 from shared_mem.bell import Bell
 from shared_mem.log import Reader
@@ -183,6 +183,25 @@ def _reference(words: argparse.Namespace, view: StateView, request: int) -> byte
     )
 
 
+def _resolve(words: argparse.Namespace, view: StateView, request: int) -> bytes:
+    order = view.order(int(words.order))
+    if order is None:
+        raise StackError(f"there is no order {words.order}; `tradewind status` lists those of unknown fate")
+    if (words.outcome == "filled") != (words.fill is not None):
+        raise StackError("say `filled QTY@PRICE`, or `canceled` and no more")
+    qty, _, price = (words.fill or "0@0").partition("@")
+    filled = words.outcome == "filled"
+    return commands.resolve(
+        request_id=request,
+        account=order.account,
+        order_id=order.order_id,
+        exec_type=ExecType.TRADE if filled else ExecType.CANCELED,
+        last_qty_e8=units.qty_e8(qty),
+        last_px_e8=units.price_e8(price),
+        text=words.because,
+    )
+
+
 _MAKERS: Final[dict[str, Callable[[argparse.Namespace, StateView, int], bytes]]] = {
     "settle-day": _settle_day,
     "group": _define_group,
@@ -193,6 +212,7 @@ _MAKERS: Final[dict[str, Callable[[argparse.Namespace, StateView, int], bytes]]]
     "pay": _pay,
     "session": _session,
     "reference": _reference,
+    "resolve": _resolve,
 }
 
 

@@ -76,6 +76,18 @@ ACTIONS: Final = {
             ("--price", {"default": "0", "metavar": "PRICE"}),
         ),
     ),
+    "resolve": Action(
+        "say what became of an order whose fate at the venue is unknown",
+        (
+            ("order", {"metavar": "NUMBER"}),
+            ("outcome", {"choices": ("canceled", "filled")}),
+            ("fill", {"nargs": "?", "metavar": "QTY@PRICE", "help": "with filled: how much, at what price"}),
+            (
+                "--because",
+                {"required": True, "metavar": "TEXT", "help": "where that is known from; journaled"},
+            ),
+        ),
+    ),
     "show": Action(
         "what an account, a group or an instrument is now",
         (("kind", {"choices": ("account", "group", "instrument")}), ("name", {})),

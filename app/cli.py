@@ -22,6 +22,7 @@ from app.embedded.server import ServerError
 from app.faults import StackError
 
 TAIL_LINES: Final = 40
+DOUBTS_SHOWN_MAX: Final = 10  # for people; a program reads how many there are
 EXIT_FAULT: Final = 1
 EXIT_USAGE: Final = 2
 EXIT_INTERRUPTED: Final = 130
@@ -83,8 +84,10 @@ def _down(words: argparse.Namespace) -> int:
 def _status(words: argparse.Namespace) -> int:
     settings = _config(words)
     current = stack.current(settings)
+    doubts = _unknown_fates(settings) if current.processes else []
     if words.json:
-        print(json.dumps(current.public() | standby_command.seen(settings), indent=2))
+        doubtful = {"orders_of_unknown_fate": len(doubts)}
+        print(json.dumps(current.public() | doubtful | standby_command.seen(settings), indent=2))
         return 0 if current.ready else EXIT_FAULT
     if waiting := quarantine.alert(settings):
         print(waiting)
@@ -101,7 +104,19 @@ def _status(words: argparse.Namespace) -> int:
         print(f"  {'standby':14} {standby_command.in_words(seen)}")
     for name, place in (current.endpoints | current.demo).items():
         print(f"  {name:14} {place}")
+    if doubts:
+        print(
+            f"  {len(doubts)} orders of unknown fate: find out at the venue, then `tradewind admin resolve`"
+        )
+        for line in doubts[:DOUBTS_SHOWN_MAX]:
+            print(f"    {line}")
     return 0 if current.ready else EXIT_FAULT
+
+
+def _unknown_fates(config: Config) -> list[str]:
+    from app import fates  # numba comes with it, which takes a second
+
+    return fates.unknown_fates(config)
 
 
 def _logs(words: argparse.Namespace) -> int:

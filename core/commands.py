@@ -113,6 +113,72 @@ def timer(kind: CommandKind, *, account: int, order_id: int, due_ns: int) -> byt
     )
 
 
+def ask_venue(*, account: int, order_id: int) -> bytes:
+    """How does the venue say that this order stands? Journaled, so that its question follows the order itself."""
+    values = {"source": Source.VENUE, "account": account, "order_id": order_id}
+    return _encode(CommandKind.ASK_VENUE, "", values)
+
+
+def venue_status(
+    *,
+    venue_seq: int,
+    order_id: int,
+    exec_type: int,
+    ord_status: int,
+    cum_qty_e8: int,
+    avg_px_e8: int,
+    last_qty_e8: int = 0,
+    last_px_e8: int = 0,
+    qty_e8: int = 0,
+    price_e8: int = 0,
+    transact_time_ns: int = 0,
+    replacement: int = 0,
+    text: str = "",
+) -> bytes:
+    """How an order stands by its venue: see records.VENUE_STATUS. text: what the venue said."""
+    return _encode(
+        CommandKind.VENUE_STATUS,
+        text,
+        {
+            "source": Source.VENUE,
+            "venue_seq": venue_seq,
+            "order_id": order_id,
+            "exec_type": exec_type,
+            "ord_status": ord_status,
+            "cum_qty_e8": cum_qty_e8,
+            "avg_px_e8": avg_px_e8,
+            "last_qty_e8": last_qty_e8,
+            "last_px_e8": last_px_e8,
+            "qty_e8": qty_e8,
+            "price_e8": price_e8,
+            "transact_time_ns": transact_time_ns,
+            "replacement": replacement,
+        },
+    )
+
+
+def fate_unknown(*, order_id: int, code: int, text: str = "") -> bytes:
+    """Nobody knows how this order stands. code: Reject.VENUE_KNOWS_NOT or VENUE_SILENT."""
+    values = {"source": Source.VENUE, "order_id": order_id, "code": code}
+    return _encode(CommandKind.FATE_UNKNOWN, text, values)
+
+
+def resolve(
+    *,
+    request_id: int,
+    account: int,
+    order_id: int,
+    exec_type: int,
+    last_qty_e8: int = 0,
+    last_px_e8: int = 0,
+    text: str = "",
+) -> bytes:
+    """A person's word on an order of unknown fate: see records.RESOLVE."""
+    values = {"source": Source.ADMIN, "request_id": request_id, "account": account, "order_id": order_id}
+    told = {"exec_type": exec_type, "last_qty_e8": last_qty_e8, "last_px_e8": last_px_e8}
+    return _encode(CommandKind.RESOLVE, text, {**values, **told})
+
+
 def cancel(*, source: Source, request_id: int, account: int, order_id: int) -> bytes:
     values = {"source": source, "request_id": request_id, "account": account, "order_id": order_id}
     return _encode(CommandKind.CANCEL, "", values)

@@ -1,4 +1,4 @@
-"""The events' layouts beside the orders' (core/records.py, EVENT): money's and instruments'.
+"""The events' layouts: orders', money's and instruments'.
 
 Always holds: all are of one size and begin alike, so that one buffer serves them, and a reader knows from the kind
 which one it has. The log leaves out the words of zeros at the end.
@@ -10,7 +10,59 @@ from typing import Any, Final
 
 import numpy as np
 
-from core.records import EVENT_BYTES, EventKind
+from core.records import EventKind
+
+# The orders' layout, and every kind's that is not named in EVENT_LAYOUTS. An order's new state, with the account's cash
+# (in the order's currency) and position after it, so that a follower stores what it reads and computes nothing.
+# The client's order id follows as text. The log leaves out the words of zeros at the end, so what is seldom set
+# stands last. replacement: the number of the replace that the venue accepted last, 0 for none. In a PENDING_REPLACE the
+# terms are those that still hold, and what is asked for follows: the request's number, the price as the venue gets it.
+# ref_seq: the event that told the trade which a TRADE_CANCEL or TRADE_CORRECT undoes. state: Fate.UNKNOWN while that
+# is so; Fate.RECONCILED for a fill that was found by the venue's total.
+EVENT: Final = np.dtype(
+    [
+        ("kind", "u2"),
+        ("source", "u2"),
+        ("text_length", "u2"),
+        ("reject_code", "u2"),
+        ("account", "u4"),
+        ("instrument", "u4"),
+        ("request_id", "u8"),
+        ("order_id", "u8"),
+        ("cause_seq", "u8"),
+        ("side", "u1"),
+        ("ord_type", "u1"),
+        ("tif", "u1"),
+        ("ord_status", "u1"),
+        ("exec_type", "u1"),
+        ("state", "u1"),
+        ("break_kind", "u1"),
+        ("currency", "u1"),
+        ("qty_e8", "i8"),
+        ("price_e8", "i8"),
+        ("route_price_e8", "i8"),
+        ("cash_e6", "i8"),
+        ("reserved_e6", "i8"),
+        ("position_qty_e8", "i8"),
+        ("position_cost_e6", "i8"),
+        ("realized_e6", "i8"),
+        ("cum_qty_e8", "i8"),
+        ("cum_notional_e6", "i8"),
+        ("last_qty_e8", "i8"),
+        ("last_px_e8", "i8"),
+        ("limit_value", "i8"),
+        ("observed_value", "i8"),
+        ("replacement", "u2"),
+        ("asked_replacement", "u2"),
+        ("asked_tif", "u1"),
+        ("asked_qty_e8", "i8"),
+        ("asked_price_e8", "i8"),
+        ("ref_seq", "i8"),
+    ],
+    align=True,
+)
+EVENT_BYTES: Final = EVENT.itemsize
+assert EVENT_BYTES % 8 == 0
 
 _EVENT_HEAD: Final = [
     ("kind", "u2"),

@@ -7,22 +7,14 @@ from typing import Final
 import msgspec
 
 from core import currencies, units
-from core.event_layouts import EVENT_LAYOUTS
+from core.event_layouts import EVENT, EVENT_BYTES, EVENT_LAYOUTS
 from core.packing import Packer
-from core.records import (
-    EVENT,
-    EVENT_BYTES,
-    AccountState,
-    BreakKind,
-    InstrumentState,
-    OrdStatus,
-    Side,
-)
+from core.records import AccountState, BreakKind, InstrumentState, OrdStatus, Side
 from core.rejects import TEXTS, Unit
 
 
 class Event(msgspec.Struct, frozen=True):
-    """One event: the fields of its layout (records.EVENT_LAYOUTS; the others are 0), and from the log's header its own
+    """One event: the fields of its layout (EVENT_LAYOUTS; the others are 0), and from the log's header its own
     sequence number and time.
 
     Quantities and prices are e8, money is e6. `text` is the client's order id for orders, the account's number

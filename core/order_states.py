@@ -152,6 +152,12 @@ def status_after_undo(status: int, exec_type: int, told: int, cum_qty_e8: int, q
 
 
 @jit
+def is_open_word(status: int) -> bool:
+    """Whether a report with this OrdStatus says that its order is open."""
+    return status < 128 and _UNDONE[status & 127] == _PARTIALLY
+
+
+@jit
 def is_terminal(status: int) -> bool:
     return status == _FILLED or status == _CANCELED or status == _REJECTED or status == _EXPIRED
 

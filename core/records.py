@@ -17,7 +17,7 @@ from typing import Any, Final
 import numpy as np
 
 # Of the tables in memory and in snapshots, and of the layouts below: it changes with any of them.
-LAYOUT_VERSION: Final = 2
+LAYOUT_VERSION: Final = 3
 # Of the commands and events in a log: it changes when one that is there already is laid out otherwise or means
 # something else, so that an older log can't be replayed any more. A new kind does not change it.
 RECORDS_VERSION: Final = 1
@@ -52,6 +52,10 @@ class CommandKind(IntEnum):
     DAY_END = 12
     EXPIRE = 13
     ASK_STATUS = 14
+    ASK_VENUE = 31
+    VENUE_STATUS = 32
+    FATE_UNKNOWN = 33
+    RESOLVE = 34
     QUARANTINE = 35
     RETRY = 36
     PASSED_OVER = 37
@@ -80,6 +84,21 @@ class Source(IntEnum):
     FIX_CLIENT = 4
     RECONCILER = 9
     TIMER = 8
+
+
+class Fate(IntEnum):
+    """What is known of an open order's standing at its venue.
+
+    SURE: its reports say it. ASKED: the venue has been asked, and owes the answer. UNKNOWN: the venue does not know
+    the order, does not answer, or tells what can't be booked; what it holds stays held until a report or a person
+    says more. RECONCILED stands in the event of a fill only: it was found by the venue's total, and its own report
+    never came. OVERTAKEN: asked, and its owner has made a request since, which the answer does not settle."""
+
+    SURE = 0
+    ASKED = 1
+    UNKNOWN = 2
+    RECONCILED = 3
+    OVERTAKEN = 4
 
 
 class Side(IntEnum):
@@ -125,6 +144,7 @@ class ExecType(IntEnum):
     CANCEL_REJECT = ord("9")
     PENDING_NEW = ord("A")
     EXPIRED = ord("C")
+    RESTATED = ord("D")
     PENDING_REPLACE = ord("E")
     TRADE = ord("F")
     TRADE_CORRECT = ord("G")
@@ -270,6 +290,36 @@ VENUE_REPORT: Final = _command(
     ]
 )
 
+# The venue's answer to a question how an order stands (ExecutionReport with 150=I), or new terms that it tells itself
+# (150=5, 150=D). venue_seq as in VENUE_REPORT, and in its place. cum, avg_px: all that was traded. last_qty, last_px:
+# its last trade, 0 where it is not told. qty, price: the order's terms, 0 where they are not told; replacement: which
+# link of the chain they are of. exec_type, ord_status: as told.
+VENUE_STATUS: Final = _command(
+    [
+        ("venue_seq", "u8"),
+        ("cum_qty_e8", "i8"),
+        ("avg_px_e8", "i8"),
+        ("last_qty_e8", "i8"),
+        ("last_px_e8", "i8"),
+        ("qty_e8", "i8"),
+        ("price_e8", "i8"),
+        ("transact_time_ns", "i8"),
+        ("replacement", "u2"),
+        ("exec_type", "u1"),
+        ("ord_status", "u1"),
+    ]
+)
+assert VENUE_REPORT.fields is not None
+assert VENUE_STATUS.fields is not None
+assert VENUE_STATUS.fields["venue_seq"] == VENUE_REPORT.fields["venue_seq"], "one view reads both"
+
+# order_id names the order. code: why (core/rejects.py). text: what the venue said.
+FATE_UNKNOWN: Final = _command([("code", "u2")])
+
+# A person says what became of an order of unknown fate. exec_type: CANCELED, or TRADE with quantity and price of what
+# was filled. text: where that is known from.
+RESOLVE: Final = _command([("last_qty_e8", "i8"), ("last_px_e8", "i8"), ("exec_type", "u1")])
+
 # A timer that has run out for the order of order_id. due: for DAY_END the end of the day that it was placed on, for
 # EXPIRE its own time, for ASK_STATUS the time before which the venue should have answered.
 TIMER: Final = _command([("due_ns", "i8")])
@@ -402,58 +452,11 @@ COMMAND_LAYOUTS: Final = {
     CommandKind.QUARANTINE: QUARANTINE,
     CommandKind.RETRY: QUARANTINE,
     CommandKind.PASSED_OVER: QUARANTINE,
+    CommandKind.ASK_VENUE: HEAD,
+    CommandKind.VENUE_STATUS: VENUE_STATUS,
+    CommandKind.FATE_UNKNOWN: FATE_UNKNOWN,
+    CommandKind.RESOLVE: RESOLVE,
 }
-
-# The orders' layout; those of other kinds are in core/event_layouts.py. An order's new state, with the account's cash
-# (in the order's currency) and position after it, so that a follower stores what it reads and computes nothing.
-# The client's order id follows as text. The log leaves out the words of zeros at the end, so what is seldom set
-# stands last. replacement: the number of the replace that the venue accepted last, 0 for none. In a PENDING_REPLACE the
-# terms are those that still hold, and what is asked for follows: the request's number, the price as the venue gets it.
-# ref_seq: the event that told the trade which a TRADE_CANCEL or TRADE_CORRECT undoes.
-EVENT: Final = np.dtype(
-    [
-        ("kind", "u2"),
-        ("source", "u2"),
-        ("text_length", "u2"),
-        ("reject_code", "u2"),
-        ("account", "u4"),
-        ("instrument", "u4"),
-        ("request_id", "u8"),
-        ("order_id", "u8"),
-        ("cause_seq", "u8"),
-        ("side", "u1"),
-        ("ord_type", "u1"),
-        ("tif", "u1"),
-        ("ord_status", "u1"),
-        ("exec_type", "u1"),
-        ("state", "u1"),
-        ("break_kind", "u1"),
-        ("currency", "u1"),
-        ("qty_e8", "i8"),
-        ("price_e8", "i8"),
-        ("route_price_e8", "i8"),
-        ("cash_e6", "i8"),
-        ("reserved_e6", "i8"),
-        ("position_qty_e8", "i8"),
-        ("position_cost_e6", "i8"),
-        ("realized_e6", "i8"),
-        ("cum_qty_e8", "i8"),
-        ("cum_notional_e6", "i8"),
-        ("last_qty_e8", "i8"),
-        ("last_px_e8", "i8"),
-        ("limit_value", "i8"),
-        ("observed_value", "i8"),
-        ("replacement", "u2"),
-        ("asked_replacement", "u2"),
-        ("asked_tif", "u1"),
-        ("asked_qty_e8", "i8"),
-        ("asked_price_e8", "i8"),
-        ("ref_seq", "i8"),
-    ],
-    align=True,
-)
-EVENT_BYTES: Final = EVENT.itemsize
-assert EVENT_BYTES % 8 == 0
 
 
 class TickKind(IntEnum):

@@ -97,6 +97,12 @@ class Reject(IntEnum):
     EXECUTION_UNKNOWN = 922
     EXECUTION_REPEATED = 923
     TIMER_NOT_DUE = 924
+    VENUE_KNOWS_NOT = 931
+    VENUE_SILENT = 932
+    VENUE_TELLS_LESS = 933
+    FATE_KNOWN = 934
+    RESOLVED_TOO_MUCH = 935
+    NOT_ASKED = 936
 
 
 class Unit(IntEnum):
@@ -448,6 +454,28 @@ TEXTS: Final[dict[Reject, RejectText]] = {
     ),
     Reject.EXECUTION_REPEATED: RejectText("venue", "this execution is booked already", Unit.PLAIN, 422, _422),
     Reject.TIMER_NOT_DUE: RejectText("timer", "the order has nothing that is due", Unit.PLAIN, 422, _422),
+    Reject.VENUE_KNOWS_NOT: RejectText(
+        "fate", "the venue does not know the order: its fate is unknown", Unit.PLAIN, 422, _422
+    ),
+    Reject.VENUE_SILENT: RejectText(
+        "fate", "the venue does not say how the order stands: its fate is unknown", Unit.PLAIN, 422, _422
+    ),
+    Reject.VENUE_TELLS_LESS: RejectText(
+        "fate",
+        "the venue's totals can't be booked: filled here is {limit}, there {value}; the order's fate is unknown",
+        Unit.QTY_E8,
+        422,
+        _422,
+    ),
+    Reject.FATE_KNOWN: RejectText(
+        "fate", "only an order of unknown fate is resolved; this one is {value}", Unit.STATE, 422, _422
+    ),
+    Reject.RESOLVED_TOO_MUCH: RejectText(
+        "fate", "quantity {value} can't have been filled: open are {limit}", Unit.QTY_E8, 422, _422
+    ),
+    Reject.NOT_ASKED: RejectText(
+        "fate", "the venue was not asked about the order, or has answered", Unit.PLAIN, 422, _422
+    ),
     Reject.ACCOUNT_NOT_IDLE: RejectText(
         "command",
         "the account has {value} open orders; only an idle one becomes passive",

@@ -209,6 +209,11 @@ class DurableSession:
             and self._wire.buffered() < RESEND_BUFFERED_MAX
         )
 
+    @property
+    def has_all(self) -> bool:
+        """Whether all that the peer has sent so far has been taken: no gap is open, and nothing waits."""
+        return self._waiting is None and self._session.has_all
+
     def room(self) -> int:
         """How many messages the peer's throttle leaves room for now; UNTHROTTLED where it has none."""
         return UNTHROTTLED if self._throttle is None else self._throttle.room(self._clock())
@@ -245,6 +250,21 @@ class DurableSession:
         if next_in < self._session.next_in:
             self._session.next_in = next_in
             self._store.append(next_in, ())
+
+    @property
+    def is_new(self) -> bool:
+        """Whether no Logon has been stored: of a session that never was, or whose store was lost."""
+        return self._store.next_in == self._store.next_out == 1
+
+    def follow_lost_store(self, generation: int, state: bytes) -> None:
+        """Before the first connection: this new store follows one that was lost, whose numbers were of an earlier
+        generation. The next Logon begins them anew, where the configuration allows it (`reset_on_loss`)."""
+        assert self._wire is None
+        assert self.is_new
+        if generation > self.generation:
+            self._store.reset(generation)
+            self._store.append(1, (), state)
+        self._session.have_lost_count()
 
     # --- for the runners ------------------------------------------------------------------------------
 

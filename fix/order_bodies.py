@@ -41,6 +41,7 @@ WRITTEN: Final = {
     MsgType.NewOrderSingle: _ORDER,
     MsgType.OrderCancelReplaceRequest: _ORDER | {Tag.OrigClOrdID},
     MsgType.OrderStatusRequest: frozenset((Tag.ClOrdID, Tag.Side, Tag.Symbol)),
+    MsgType.OrderMassStatusRequest: frozenset((Tag.MassStatusReqID, Tag.MassStatusReqType)),
     MsgType.OrderCancelRequest: frozenset(
         (Tag.ClOrdID, Tag.OrderQty, Tag.OrigClOrdID, Tag.Side, Tag.Symbol, Tag.TransactTime)
     ),
@@ -65,6 +66,8 @@ class OrderBodies:
         for msg_type, spec in dictionary.messages.items():
             self._known[msg_type] = spec.body.tags
         for msg_type, written in WRITTEN.items():
+            if msg_type not in dictionary.messages:
+                continue  # FIX 4.2 has no OrderMassStatusRequest; a profile of it does not ask for one
             body = dictionary.messages[msg_type].body
             lacking = set(body.required) - written - {tag for tag, _ in self._more.get(msg_type, ())}
             if lacking:

@@ -1,10 +1,10 @@
 """The initiator's application: orders out of the log to the venue, the venue's reports into the shard's ring.
 
 Out: an event PENDING_NEW becomes a NewOrderSingle, PENDING_CANCEL an OrderCancelRequest, PENDING_REPLACE an
-OrderCancelReplaceRequest; a timer's ORDER_STATUS, for an answer that is overdue, an OrderStatusRequest. The log is
-the outbox: the position behind the last record looked at is stored in the same append as the messages made of it.
-In: an ExecutionReport or OrderCancelReject becomes a VENUE_REPORT, numbered by its MsgSeqNum. A bust or correction
-names what it undoes by ExecRefID; FIX 4.2 tells both by ExecTransType (20) 1 and 2.
+OrderCancelReplaceRequest; an ORDER_STATUS that asks, for an answer that is overdue or after a restart
+(`fix/inquiry.py`), an OrderStatusRequest. The log is the outbox: the position behind the last record looked at is
+stored in the same append as the messages made of it.
+In: a message of the venue becomes commands (`fix/venue_reports.py`), numbered by its MsgSeqNum.
 
 Each request has a ClOrdID of its own, and OrigClOrdID is that of the last one that the venue has accepted; whatever
 link of that chain a report names, it names the order (`ids.parse_cl_ord_id`). A good-till-date order is good till
@@ -42,24 +42,15 @@ from collections.abc import Callable, Collection
 from typing import Final, NamedTuple
 
 from core import events, ids, units
-from core.commands import venue_report
 from core.events import Event
-from core.records import EventKind, ExecType, OrdStatus, OrdType, Source, TimeInForce
+from core.records import EventKind, ExecType, OrdType, Source, TimeInForce
 from fix.codec import Message, MissingTag
 from fix.durable import Busy, DurableSession, Outgoing
+from fix.inquiry import Inquiry
 from fix.order_bodies import OrderBodies
-from fix.report_fields import (
-    ReportError,
-    amount,
-    exec_type_of,
-    order_id_of,
-    plain_text,
-    refusal,
-    replacement_of,
-    status_of,
-    transact_time_of,
-)
+from fix.report_fields import ReportError, order_id_of, refusal
 from fix.tags import BusinessReason, MsgType, Tag
+from fix.venue_reports import commands_of
 from shared_mem.log_reader import Record
 from shared_mem.ring import Ring
 
@@ -73,36 +64,11 @@ HELD_MAX: Final = 10_000
 # Cancels that have passed waiting orders: each is 8 bytes of the stored state. More of them wait too.
 AHEAD_MAX: Final = 1024
 
+# Whose ORDER_STATUS is a question: a timer's, or after a restart the router's own. A report's is its order's.
+_ASKERS: Final = frozenset((Source.TIMER, Source.VENUE))
+
 _SEQ_BITS: Final = 40
 _SEQ_MASK: Final = (1 << _SEQ_BITS) - 1
-
-# An execution type that says nothing new to the shard: the venue has our request, and we know that.
-_PASSED_OVER: Final = frozenset(
-    map(chr, (ExecType.PENDING_NEW, ExecType.PENDING_CANCEL, ExecType.PENDING_REPLACE))
-)
-_TAKEN: Final = {
-    chr(kind): kind
-    for kind in (
-        ExecType.NEW,
-        ExecType.TRADE,
-        ExecType.CANCELED,
-        ExecType.REJECTED,
-        ExecType.EXPIRED,
-        ExecType.REPLACED,
-        ExecType.TRADE_CORRECT,
-        ExecType.TRADE_CANCEL,
-        ExecType.ORDER_STATUS,
-    )
-}
-_UNDOES: Final = frozenset((ExecType.TRADE_CANCEL, ExecType.TRADE_CORRECT))
-# CxlRejResponseTo (434): what an OrderCancelReject answers.
-_REJECTS: Final = {"1": ExecType.CANCEL_REJECT, "2": ExecType.REPLACE_REJECT}
-# What the venue may not be able to read, and then refuses by Reject (3) or BusinessMessageReject (j).
-_REFUSED_BY: Final = {
-    MsgType.NewOrderSingle: ExecType.REJECTED,
-    MsgType.OrderCancelRequest: ExecType.CANCEL_REJECT,
-    MsgType.OrderCancelReplaceRequest: ExecType.REPLACE_REJECT,
-}
 
 
 class _Held(NamedTuple):
@@ -120,8 +86,8 @@ class _Held(NamedTuple):
 class OrderRouter:
     """An Application for one session. `symbol_of` and `account_of` name an instrument and an account.
 
-    `bodies`: what orders look like at this venue. `logs_out`: at the limit of the throttle it
-    logs out, in order, instead of waiting on the line.
+    `bodies`: what orders look like at this venue. `inquiry`: its questions about open orders. `logs_out`: at the
+    limit of the throttle it logs out, in order, instead of waiting on the line.
     """
 
     def __init__(
@@ -131,6 +97,7 @@ class OrderRouter:
         symbol_of: Callable[[int], str],
         account_of: Callable[[int], str],
         bodies: OrderBodies,
+        inquiry: Inquiry,
         logs_out: bool = False,
     ) -> None:
         self._shard = shard
@@ -138,6 +105,7 @@ class OrderRouter:
         self._symbol_of = symbol_of
         self._account_of = account_of
         self._bodies = bodies
+        self._inquiry = inquiry
         self._logs_out = logs_out
         self._passed = 0  # records since the cursor was stored
         self._read_to = 0  # the position behind the last record read
@@ -167,13 +135,18 @@ class OrderRouter:
         self.push(session)
 
     def push(self, session: DurableSession) -> None:
-        """Sends what waits, as far as the venue's throttle has room."""
-        messages = self._due(session) if self._held and session.has_room else []
-        if messages or self._passed >= CURSOR_LAG_RECORDS_MAX:
+        """Sends what waits, as far as the venue's throttle has room, and goes on asking."""
+        due = self._due(session) if self._held and session.has_room else []
+        if due or self._passed >= CURSOR_LAG_RECORDS_MAX:
             self._passed = 0
             cursor = self._held[0].position if self._held else self._read_to
             self._ahead = {position for position in self._ahead_of(session) if position > cursor}
-            session.send(messages, state=cursor_bytes(cursor, self._ahead))
+            session.send([held.message for held in due], state=cursor_bytes(cursor, self._ahead))
+            for held in due:
+                if held.message[0] == MsgType.OrderStatusRequest:
+                    self._inquiry.sent(held.order_id)
+        if session.has_room and (questions := self._inquiry.step(session.has_all)):
+            session.send(questions)
         if self._logs_out and self._held and session.is_logged_on and not session.room_for_orders():
             session.logout("the message rate is reached; on again when there is room")
 
@@ -182,12 +155,12 @@ class OrderRouter:
         if held.message[0] == MsgType.NewOrderSingle:
             self._orders_held.add(held.order_id)
 
-    def _due(self, session: DurableSession) -> list[Outgoing]:
+    def _due(self, session: DurableSession) -> list[_Held]:
         """Takes out of `_held` what may go now: cancels of orders that have gone, then the first ones."""
         room, for_orders = session.room(), session.room_for_orders()
         if room == 0:
             return []
-        due: list[Outgoing] = []
+        due: list[_Held] = []
         if len(self._held) > for_orders:
             self._take_cancels(due, room, self._ahead_of(session))
         orders = 0
@@ -196,16 +169,16 @@ class OrderRouter:
             if not held.is_cancel:
                 orders += 1
                 self._orders_held.discard(held.order_id)
-            due.append(held.message)
+            due.append(held)
         return due
 
-    def _take_cancels(self, due: list[Outgoing], room: int, ahead: set[int]) -> None:
+    def _take_cancels(self, due: list[_Held], room: int, ahead: set[int]) -> None:
         stay: deque[_Held] = deque()
         for held in self._held:
             passes = held.is_cancel and held.order_id not in self._orders_held
             if passes and len(due) < room and len(ahead) < AHEAD_MAX:
                 ahead.add(held.position)
-                due.append(held.message)
+                due.append(held)
             else:
                 stay.append(held)
         self._held = stay
@@ -227,12 +200,10 @@ class OrderRouter:
             return self._cancel(event), event.order_id
         if event.exec_type == ExecType.PENDING_REPLACE:
             return self._replace(event), event.order_id
-        if (
-            event.exec_type == ExecType.ORDER_STATUS
-            and event.source == Source.TIMER
-            and not event.reject_code
-        ):
-            return self._ask_status(event), event.order_id
+        if event.exec_type == ExecType.ORDER_STATUS and event.source in _ASKERS:
+            if not event.reject_code:
+                return self._ask_status(event), event.order_id
+            self._inquiry.heard(event.order_id)  # it ended before it was asked about
         return None
 
     def _new_order(self, event: Event) -> Outgoing:
@@ -292,31 +263,41 @@ class OrderRouter:
     # --- in -------------------------------------------------------------------------------------------
 
     def on_logon(self, session: DurableSession) -> None:
+        self._inquiry.logged_on(session.generation)
         self.on_room()
 
     def on_logout(self, session: DurableSession) -> None:
-        pass
+        self._inquiry.lost()
 
     def on_message(self, session: DurableSession, message: Message) -> list[Outgoing]:
+        if self._inquiry.mass_told(message) == 0:
+            return []  # of the answer about all orders, and about none of ours
         try:
-            report = self._report_of(session, message)
+            commands = commands_of(session, message, session.generation << _SEQ_BITS | message.seq)
+            answered = self._answered_by(session, message)
         except MissingTag as missing:
             return [refusal(message, BusinessReason.CONDITIONALLY_REQUIRED_FIELD_MISSING, str(missing))]
         except ReportError as error:
             return [refusal(message, BusinessReason.OTHER, f"tag {error.tag}: {error}")]
-        if report is not None and not self._reports.try_push(report):
-            raise Busy(f"the ring of reports is full ({self._reports.capacity})")
+        for command in commands:
+            if not self._reports.try_push(command):
+                raise Busy(f"the ring of reports is full ({self._reports.capacity})")
+        if answered is not None:
+            self._inquiry.heard(answered)
         return []
 
-    def _report_of(self, session: DurableSession, message: Message) -> bytes | None:
-        venue_seq = session.generation << _SEQ_BITS | message.seq
+    def _answered_by(self, session: DurableSession, message: Message) -> int | None:
+        """The order about which the venue owes no answer any more. Raises MissingTag, ReportError."""
         if message.type == MsgType.ExecutionReport:
-            return _execution(message, venue_seq)
-        if message.type == MsgType.OrderCancelReject:
-            return _cancel_reject(message, venue_seq)
-        if message.type in (MsgType.Reject, MsgType.BusinessMessageReject):
-            return _rejection(session, message, venue_seq)
-        raise ReportError(Tag.MsgType, f"message type {message.type!r} is not handled here")
+            return order_id_of(message)
+        if message.type not in (MsgType.Reject, MsgType.BusinessMessageReject):
+            return None
+        ref = message.require(Tag.RefSeqNum)
+        sent = session.sent(int(ref)) if ref.isdigit() else None
+        if sent is not None and sent.type == MsgType.OrderMassStatusRequest:
+            self._inquiry.mass_refused()
+        is_question = sent is not None and sent.type == MsgType.OrderStatusRequest
+        return order_id_of(sent) if sent is not None and is_question else None
 
 
 def cursor_bytes(position: int, ahead: Collection[int] = ()) -> bytes:
@@ -329,71 +310,16 @@ def cursor_of(session: DurableSession) -> int:
     return int.from_bytes(session.state[:8], "little")
 
 
+def follow_lost_store(session: DurableSession, venue_seq_applied: int, log_end: int) -> bool:
+    """Before the first connection: whether the session's store is new, though reports of an earlier one were applied.
+    Then routing goes on at the log's end, for what stands before it may be at the venue; it is asked about."""
+    if not session.is_new or not venue_seq_applied:
+        return False
+    session.follow_lost_store((venue_seq_applied >> _SEQ_BITS) + 1, cursor_bytes(log_end))
+    return True
+
+
 def expect_from(session: DurableSession, venue_seq_applied: int) -> None:
     """Before the first connection: have resent what follows the last report that the shard has applied."""
     if venue_seq_applied >> _SEQ_BITS == session.generation:
         session.rewind((venue_seq_applied & _SEQ_MASK) + 1)
-
-
-def _execution(message: Message, venue_seq: int) -> bytes | None:
-    kind = exec_type_of(message)
-    if kind in _PASSED_OVER:
-        return None
-    if kind not in _TAKEN:
-        raise ReportError(
-            Tag.ExecType, f"ExecType {kind!r} is not handled; known are {''.join(sorted(_TAKEN))}"
-        )
-    exec_type = _TAKEN[kind]
-    is_trade = exec_type in (ExecType.TRADE, ExecType.TRADE_CORRECT)
-    undoes = exec_type in _UNDOES
-    text = Tag.Text if exec_type is ExecType.REJECTED else Tag.ExecRefID if undoes else Tag.ExecID
-    return venue_report(
-        venue_seq=venue_seq,
-        order_id=order_id_of(message),
-        exec_type=exec_type,
-        ord_status=status_of(message),
-        last_qty_e8=amount(message, Tag.LastQty, required=is_trade),
-        last_px_e8=amount(message, Tag.LastPx, required=is_trade),
-        cum_qty_e8=amount(message, Tag.CumQty, required=True),
-        leaves_qty_e8=amount(message, Tag.LeavesQty, required=True),
-        transact_time_ns=transact_time_of(message),
-        exec_id=message.get(Tag.ExecID) or "",
-        exec_ref_id=message.require(Tag.ExecRefID) if undoes else "",
-        replacement=replacement_of(message),
-        text=plain_text(message, text),
-    )
-
-
-def _cancel_reject(message: Message, venue_seq: int) -> bytes:
-    """Without CxlRejResponseTo (434), which some venues leave out, ClOrdID tells what it answers."""
-    replacement = replacement_of(message)
-    told = message.get(Tag.CxlRejResponseTo) or ("2" if replacement else "1")
-    if told not in _REJECTS:
-        raise ReportError(Tag.CxlRejResponseTo, f"CxlRejResponseTo {told!r} is not known")
-    return venue_report(
-        venue_seq=venue_seq,
-        order_id=order_id_of(message),
-        exec_type=_REJECTS[told],
-        ord_status=status_of(message),
-        transact_time_ns=transact_time_of(message),
-        replacement=replacement,
-        text=plain_text(message, Tag.Text),
-    )
-
-
-def _rejection(session: DurableSession, message: Message, venue_seq: int) -> bytes | None:
-    """The venue could not read a message of ours (3) or not handle it (j): what it asked for is refused by that."""
-    ref = message.require(Tag.RefSeqNum)
-    sent = session.sent(int(ref)) if ref.isdigit() else None
-    log.error("the venue refuses message %s of ours: %s (%r)", ref, message.get(Tag.Text), sent)
-    if sent is None or sent.type not in _REFUSED_BY:
-        return None
-    exec_type = _REFUSED_BY[MsgType(sent.type)]
-    return venue_report(
-        venue_seq=venue_seq,
-        order_id=order_id_of(sent),
-        exec_type=exec_type,
-        ord_status=OrdStatus.REJECTED if exec_type is ExecType.REJECTED else OrdStatus.NEW,
-        replacement=replacement_of(sent),
-        text=plain_text(message, Tag.Text),
-    )

@@ -1,12 +1,14 @@
 """The fields of a venue's report, read exactly: what the order line and the drop copy have in common.
 
-Always holds: a number is read without rounding, an order is one of ours or an error, a text is what the log has room
-for. What can't be read is a ReportError that names the tag; `refusal` tells the venue.
+Always holds: a number is read without rounding (but AvgPx, which venues have divided), an order is one of ours or an
+error, a text is what the log has room for. What can't be read is a ReportError that names the tag; `refusal` tells
+the venue.
 """
 
 from __future__ import annotations
 
 import logging
+from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
 from typing import Final
 
 from core import ids, units
@@ -77,6 +79,19 @@ def amount(message: Message, tag: Tag, required: bool) -> int:
         return units.qty_e8(text, tag.name)  # a price has the same scale
     except units.UnitError as error:
         raise ReportError(tag, str(error)) from None
+
+
+def average_of(message: Message) -> int:
+    """AvgPx (6), to eight digits after the point, half to even: venues divide with floats, and send what comes out. It
+    is the one number of a report that may be rounded. 0 where it is not told."""
+    text = message.get(Tag.AvgPx) or "0"
+    try:
+        exact = Decimal(text)
+    except InvalidOperation:
+        raise ReportError(Tag.AvgPx, f"AvgPx {text!r} is not a number") from None
+    if not exact.is_finite() or not 0 <= exact <= units.PRICE_E8_MAX // units.PRICE_SCALE:
+        raise ReportError(Tag.AvgPx, f"AvgPx {text!r} is no price that an order can have")
+    return int((exact * units.PRICE_SCALE).to_integral_value(ROUND_HALF_EVEN))
 
 
 def transact_time_of(message: Message) -> int:

@@ -102,6 +102,7 @@ class Session:
         self._since_ns = 0  # when the present state began
         self._logon_seq = 0
         self._logged_out = False  # on this connection, by both
+        self._is_lost = False  # one of us has lost its numbers: the peer's last Logon said so, or our owner
 
     # --- what the owner calls -------------------------------------------------------------------------
 
@@ -112,10 +113,15 @@ class Session:
         self._alive.begin(now_ns)
         self._logged_out = False
         if self.config.role is Role.INITIATOR:
-            reset = reset or self.config.reset_on_logon
+            reset = reset or self.config.reset_on_logon or (self._is_lost and self.config.reset_on_loss)
+            self._is_lost = False
             if reset:
                 self._reset_numbers()
             self._send_logon(now_ns, reset)
+
+    def have_lost_count(self) -> None:
+        """Our own numbers are not those that the peer knows."""
+        self._is_lost = True
 
     def disconnected(self) -> list[Event]:
         """The connection is gone. What was received in part or above a gap is forgotten; the peer has it."""
@@ -211,6 +217,11 @@ class Session:
     @property
     def is_logged_on(self) -> bool:
         return self.state in (State.ACTIVE, State.LOGOUT_SENT)
+
+    @property
+    def has_all(self) -> bool:
+        """Whether no message of the peer is missing, as far as its numbers tell."""
+        return not self._gap.is_open
 
     @property
     def ended_in_order(self) -> bool:
@@ -338,6 +349,7 @@ class Session:
             self._reset_numbers()
         if not logon.reset:
             if message.seq < self.next_in and not message.poss_dup:
+                self._is_lost = True
                 self._take_too_low(message)
             if logon.expected > self.next_out:
                 raise Ending(

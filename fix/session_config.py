@@ -55,6 +55,9 @@ class SessionConfig:
     reset_on_logon: bool = False
     reset_on_logout: bool = False
     reset_on_disconnect: bool = False
+    reset_on_loss: bool = (
+        False  # after a Logon of the peer with a number that it has used before, an initiator resets
+    )
     sending_time_skew_ns_max: int = SENDING_TIME_SKEW_NS_MAX  # 0: SendingTime may be any time
     logon_timeout_ns: int = LOGON_TIMEOUT_NS
     logout_timeout_ns: int = LOGOUT_TIMEOUT_NS

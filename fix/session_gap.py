@@ -60,6 +60,11 @@ class Gap:
     def __contains__(self, seq: int) -> bool:
         return seq in self._waiting
 
+    @property
+    def is_open(self) -> bool:
+        """Whether something is missing, or waits above it."""
+        return self._open is not None or bool(self._waiting) or self._overflowed
+
     def keep(self, seq: int, message: Message) -> None:
         """`message` waits until all below it has come. What does not fit is asked for later."""
         if len(self._waiting) < QUEUED_MESSAGES_MAX:

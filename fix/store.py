@@ -210,10 +210,11 @@ class Store:
         self.next_out += count
         self._new_segment(self._index() + 1)
 
-    def reset(self) -> None:
-        """Begins again at 1 and 1; keeps the state; forgets every message. Durable when it returns."""
+    def reset(self, generation: int = 0) -> None:
+        """Begins again at 1 and 1; keeps the state; forgets every message. Durable when it returns. generation: at
+        least this one."""
         self.next_in = self.next_out = 1
-        self.generation += 1
+        self.generation = max(self.generation + 1, generation)
         self._new_segment(self._index() + 1)
         for segment in list(self._segments[:-1]):  # the bound may have dropped the oldest by now
             segment.path.unlink()

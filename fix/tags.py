@@ -85,9 +85,13 @@ class Tag(IntEnum):
     Username = 553
     Password = 554
     TradeReportID = 571
+    MassStatusReqID = 584
+    MassStatusReqType = 585
     TradeReportRejectReason = 751
     NextExpectedMsgSeqNum = 789
     CopyMsgIndicator = 797
+    TotNumReports = 911
+    LastRptRequested = 912
     TrdRptStatus = 939
     ApplVerID = 1128
     DefaultApplVerID = 1137
@@ -109,6 +113,7 @@ class MsgType(StrEnum):
     OrderCancelReplaceRequest = "G"
     OrderStatusRequest = "H"
     TradeCaptureReport = "AE"
+    OrderMassStatusRequest = "AF"
     TradeCaptureReportAck = "AR"
     SecurityStatusRequest = "e"
     SecurityStatus = "f"

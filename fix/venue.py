@@ -125,6 +125,7 @@ def session_config(
         validator=validator_of(profile, folder),
         empty_values=profile.validation is not None and profile.validation.empty_values,
         reset_on_logon=profile.reset.on_logon,
+        reset_on_loss=profile.reset.on_loss,
         resends=profile.resend.supported,
         resend_chunk=profile.resend.chunk_max,
     )

@@ -208,6 +208,7 @@ class Desk:
             order,
             times,
             reject_reason(order),
+            order.fate,
         )
 
     def show_event(self, event: Event) -> Order:
@@ -218,7 +219,13 @@ class Desk:
         ended = event.time_ns if event.ord_status == OrdStatus.CANCELED else 0
         times = OrderTimes(created_ns, event.time_ns, filled, ended)
         return order_shape(
-            self.shard, self.symbol(event.instrument), event.text, event, times, reject_reason(event)
+            self.shard,
+            self.symbol(event.instrument),
+            event.text,
+            event,
+            times,
+            reject_reason(event),
+            event.state,
         )
 
 

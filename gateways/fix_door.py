@@ -71,8 +71,11 @@ _ANSWERS: Final = (
     ExecType.PENDING_NEW, ExecType.REJECTED, ExecType.PENDING_REPLACE, ExecType.REPLACE_REJECT,
 )  # fmt: skip
 _REFUSALS: Final = (ExecType.CANCEL_REJECT, ExecType.REPLACE_REJECT)
-# What others may do to an order that came through this door: its owner's other doors, and timers.
-_BY_OTHERS: Final = (ExecType.PENDING_CANCEL, ExecType.PENDING_REPLACE, ExecType.EXPIRED)
+# What others may do to an order that came through this door: its owner's other doors, timers, and whoever resolves
+# one of unknown fate.
+_BY_OTHERS: Final = (
+    ExecType.PENDING_CANCEL, ExecType.PENDING_REPLACE, ExecType.EXPIRED, ExecType.CANCELED, ExecType.TRADE,
+)  # fmt: skip
 
 
 class Cancel(msgspec.Struct, array_like=True):

@@ -256,6 +256,7 @@ def execution_report(
         (Tag.ExecID, str(ids.execution_uuid(shard, event.seq))),
         *([(Tag.ExecRefID, str(ids.execution_uuid(shard, event.ref_seq)))] if undoes else []),
         (Tag.ExecType, chr(event.exec_type)),
+        *([(Tag.ExecRestatementReason, "99")] if event.exec_type == ExecType.RESTATED else []),
         (Tag.OrdStatus, chr(event.ord_status)),
         *_reject_fields(event),
         (Tag.Account, account),

@@ -16,14 +16,15 @@ from collections.abc import Callable
 from typing import Final
 
 from core import events
+from core.event_layouts import EVENT
 from core.events import Event
-from core.records import EVENT, EventKind
+from core.records import EventKind
 from shared_mem.log_reader import LogReader
 
 # Records between two looks at the loop's other work: some 5 ms at most.
 BATCH_RECORDS: Final = 256
 
-# The first fields of core.records.EVENT: enough to tell whether anyone here waits for the event, without
+# The first fields of core.event_layouts.EVENT: enough to tell whether anyone here waits for the event, without
 # decoding the rest.
 _HEAD: Final = struct.Struct("<HHHHIIQ")
 assert EVENT.fields is not None

@@ -12,7 +12,7 @@ import msgspec
 
 from core import ids, units
 from core.events import Event
-from core.records import ExecType, OrdStatus, OrdType, TimeInForce
+from core.records import ExecType, Fate, OrdStatus, OrdType, TimeInForce
 from gateways.order_request import SIDES, TIFS, TYPES
 from gateways.times import time_text
 
@@ -41,6 +41,13 @@ OPEN_STATUSES: Final = frozenset(
     )
 )  # fmt: skip
 
+# What is known of an open order at its venue, where that is less than its status says.
+FATE_WORDS: Final = {
+    int(Fate.ASKED): "asked",
+    int(Fate.OVERTAKEN): "asked",
+    int(Fate.UNKNOWN): "unknown",
+}
+
 # FIX ExecType (150) as the `event` of a trade update; a trade is `fill` or `partial_fill` by the order's
 # status.
 UPDATE_WORDS: Final = {
@@ -56,6 +63,8 @@ UPDATE_WORDS: Final = {
     int(ExecType.REPLACE_REJECT): "order_replace_rejected",
     int(ExecType.TRADE_CANCEL): "restated",
     int(ExecType.TRADE_CORRECT): "restated",
+    int(ExecType.RESTATED): "restated",
+    int(ExecType.ORDER_STATUS): "restated",
 }
 
 
@@ -95,6 +104,9 @@ class Order(msgspec.Struct, frozen=True):
     trail_price: str | None = None
     hwm: str | None = None
     reject_reason: str | None = None  # ours: which check said no, with its limit and the value
+    # Ours: "asked" while the venue owes an answer, "unknown" when nobody knows how the order stands there; `status` is
+    # then the last that was known, and what the order holds stays held.
+    fate: str | None = None
 
 
 class TradeUpdate(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -168,6 +180,7 @@ def order_shape(
     state: OrderState,
     times: OrderTimes,
     reason: str | None = None,
+    fate: int = Fate.SURE,
 ) -> Order:
     """The order as its owner sees it."""
     word = TYPE_WORDS[state.ord_type]
@@ -196,6 +209,7 @@ def order_shape(
         limit_price=units.price_text(state.price_e8) if state.ord_type == OrdType.LIMIT else None,
         status=status,
         reject_reason=reason,
+        fate=FATE_WORDS.get(fate),
     )
 
 

@@ -22,7 +22,7 @@ from litestar.di import NamedDependency
 from litestar.exceptions import WebSocketDisconnect
 
 from core.events import Event
-from core.records import ExecType
+from core.records import ExecType, Fate
 from core.rejects import Reject
 from gateways.desk import Desk, reject_reason
 from gateways.errors import reject_message_of
@@ -51,6 +51,9 @@ _NO_ORDER: Final = frozenset(
     }
 )
 
+
+# Why nobody knows how an order stands at its venue.
+DOUBTS: Final = frozenset({Reject.VENUE_KNOWS_NOT, Reject.VENUE_SILENT, Reject.VENUE_TELLS_LESS})
 
 # What says no to its owner, in a reject of its own.
 _REFUSALS: Final = frozenset({ExecType.REJECTED, ExecType.CANCEL_REJECT, ExecType.REPLACE_REJECT})
@@ -105,7 +108,7 @@ class TradeUpdates:
             return
         order = self._desk.show_event(event)
         refused = event.exec_type in (ExecType.CANCEL_REJECT, ExecType.REPLACE_REJECT)
-        reason = reject_message_of(event) if refused else _undone(event) or reject_reason(event)
+        reason = reject_message_of(event) if refused else _why(event) or reject_reason(event)
         update = trade_update(self._desk.shard, event, order, self._last.get(event.account, 0), reason)
         self._last[event.account] = event.seq
         message = msgspec.json.encode({"stream": TRADE_UPDATES, "data": update})
@@ -126,14 +129,23 @@ class TradeUpdates:
 
 
 def _is_update(event: Event) -> bool:
-    """Whether the owner's order changed, or was refused to. A venue's report that was not believed (its event
-    has a reject code and the report's own exec_type) changed nothing."""
+    """Whether the owner's order changed, or was refused to, or nobody knows any more how it stands. A venue's report
+    that was not believed (its event has a reject code and the report's own exec_type) changed nothing."""
+    if event.reject_code in DOUBTS and event.state == Fate.UNKNOWN:
+        return True
     if event.reject_code in _NO_ORDER or event.exec_type == ExecType.ORDER_STATUS:
         return False
     return event.reject_code == Reject.NONE or event.exec_type in _REFUSALS
 
 
-def _undone(event: Event) -> str | None:
+def _why(event: Event) -> str | None:
+    """What an update says beside what happened."""
+    if event.state == Fate.RECONCILED:
+        return "the venue's total has this fill; its own report never came"
+    if event.exec_type == ExecType.RESTATED:
+        return "the venue has changed the order"
+    if event.reject_code in DOUBTS:
+        return reject_message_of(event)
     if event.exec_type == ExecType.TRADE_CANCEL:
         return "the venue has taken back a fill"
     return "the venue has corrected a fill" if event.exec_type == ExecType.TRADE_CORRECT else None

@@ -158,8 +158,9 @@ class OrderUpdate(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", t
         str,
         Meta(
             description="FIX ExecType (150): pending_new, new, trade, pending_cancel, pending_replace, replaced, "
-            "canceled, rejected, expired, trade_cancel (a fill is taken back), trade_correct; order_status: the venue "
-            "is asked for an answer, or has said that all is as known; cancel_reject, replace_reject for 35=9; "
+            "restated (the venue has changed its terms), canceled, rejected, expired, trade_cancel (a fill is taken "
+            "back), trade_correct; order_status: the venue is asked for an answer, or has said that all is as known; "
+            "cancel_reject, replace_reject for 35=9; "
             "report_refused for a report that changed nothing."
         ),
     ]

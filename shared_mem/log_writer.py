@@ -76,12 +76,14 @@ class LogWriter:
         shard: int,
         *,
         epoch: int = 0,
+        first_seq: int = 1,
         segment_bytes: int = log.SEGMENT_BYTES,
         witness: Witness | None = None,
     ) -> LogWriter:
         """Go on where the log ends: in the tail when it is still in memory, else at the end of the files.
 
-        Each opening is an epoch of its own: `epoch`, or one more than the log's last when that is higher.
+        Each opening is an epoch of its own: `epoch`, or one more than the log's last when that is higher. first_seq:
+        the number of a new log's first record.
         Raises LogCorrupt, LogExhausted, LogError, or NoRoom where memory is too small for the tail.
         """
         if segment_bytes < SEGMENT_BYTES_MIN or segment_bytes % mmap.PAGESIZE:
@@ -95,7 +97,7 @@ class LogWriter:
         witness = witness or _knows_nothing
         tail = _living_tail(log_dir, run_dir, number, segment_bytes, witness)
         if tail is None:
-            tail = _tail_from_files(log_dir, run_dir, number, shard, segment_bytes, witness)
+            tail = _tail_from_files(log_dir, run_dir, number, shard, first_seq, segment_bytes, witness)
         tail.segment.advise_huge()
         tail.segment.prefault()  # touched once, now: a first store to a page costs as much as ten records
         if tail.written_seq >= NUMBERS_END or tail.written >= NUMBERS_END:
@@ -195,7 +197,13 @@ def _check_files(log_dir: Path, tail: Tail) -> None:
 
 
 def _tail_from_files(
-    log_dir: Path, run_dir: Path, number: int, shard: int, segment_bytes: int, witness: Witness
+    log_dir: Path,
+    run_dir: Path,
+    number: int,
+    shard: int,
+    first_seq: int,
+    segment_bytes: int,
+    witness: Witness,
 ) -> Tail:
     end = find_end(log_dir, segment_bytes)
     witness(end.position, end.epoch)
@@ -207,6 +215,8 @@ def _tail_from_files(
         # `written`): its sequence numbers, and the order ids made of them, are not given out again. Nor are those of a
         # start that lost its tail in its turn before any of it was on disk.
         next_seq = max(next_seq, begun) + segment_bytes // log.RECORD_HEADER_BYTES
+    else:
+        next_seq = first_seq
     number_from(log_dir, next_seq)
     path = tail_path(run_dir)
     path.unlink(missing_ok=True)

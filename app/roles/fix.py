@@ -11,14 +11,16 @@ import logging
 from collections.abc import Callable
 from typing import Final
 
+from actors.fates import open_orders
 from actors.shard import BELL_FILE, LANE_FILES, Lane
 from actors.view import StateView
 from app.config import Config
 from app.guards import Guards
 from fix.initiator import Initiator
+from fix.inquiry import Inquiry
 from fix.log_follower import LogFollower
 from fix.order_bodies import OrderBodies
-from fix.order_router import OrderRouter, cursor_of, expect_from
+from fix.order_router import OrderRouter, cursor_of, expect_from, follow_lost_store
 from fix.profiles.profile import Host
 from fix.venue import Venue, dictionary_of, line_to, session_config, venue_of_file
 from services.serving import run_until_terminated
@@ -47,12 +49,21 @@ async def _serve(config: Config, ready: Callable[[], None]) -> None:
     reports, view = await _attached(config)
     venue = SIMULATOR if config.venue_file is None else venue_of_file(config.venue_file)
     profile, hosts = venue.its_profile(), () if config.venue_file else (Host(*config.venue_address),)
+    tail = Tail.attach(config.run_dir)
+    inquiry = Inquiry(
+        config.shard,
+        lambda: open_orders(view),
+        reports.try_push,
+        by_mass=profile.order_status == "mass",
+        epoch=lambda: tail.epoch,
+    )
     router = OrderRouter(
         config.shard,
         reports,
         lambda n: _symbol(view, n),
         lambda n: _account(view, n),
         OrderBodies(dictionary_of(profile, venue.folder), profile.extra.order, profile.time_digits),
+        inquiry,
         logs_out=profile.throttle is not None and profile.throttle.breach == "logout",
     )
     # A session's numbers are between two parties: another venue gets a store of its own.
@@ -69,6 +80,13 @@ async def _serve(config: Config, ready: Callable[[], None]) -> None:
     )
     guards.end_with = initiator.end_with
     session = initiator.session
+    end = tail.written
+    if follow_lost_store(session, view.venue_seq(), end):
+        _log.error(
+            "the session's store is new, though reports of an earlier one were applied: going on from position %d of "
+            "the log; what was sent before is asked about",
+            end,
+        )
     expect_from(session, view.venue_seq())
     gate = Gate[config.gate.upper()]
     reader = _reader(config, cursor_of(session), gate)
@@ -107,13 +125,13 @@ async def _serve(config: Config, ready: Callable[[], None]) -> None:
 def _reader(config: Config, cursor: int, gate: Gate) -> LogReader:
     """From the cursor; or, when the log lost its end in a power cut at gate `written`, from where it ends now.
 
-    What was sent from the lost part is at the venue: its reports are recorded as of unknown orders. Beginning
-    anew would send every order of the log again."""
+    What was sent from the lost part is at the venue: its reports are recorded as of unknown orders, and so is what it
+    tells of all open ones. Beginning anew would send every order of the log again."""
     try:
         return LogReader(config.log_dir, config.run_dir, Reader.FIX, cursor, gate)
     except CursorInvalid as error:
         end = Tail.attach(config.run_dir).written
-        _log.error("%s. Going on from position %d: reconcile the venue's open orders with ours", error, end)
+        _log.error("%s. Going on from position %d; open orders are asked about", error, end)
         return LogReader(config.log_dir, config.run_dir, Reader.FIX, end, gate)
 
 

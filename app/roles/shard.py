@@ -25,7 +25,7 @@ from app import ownership, poisoned, quarantine_files
 from app.admin import alone
 from app.config import Config
 from app.stored_snapshots import offers
-from core import commands, units
+from core import commands, ids, units
 from core.records import Level
 from marketdata.instruments import InstrumentDefinition, definitions
 from services import database
@@ -159,7 +159,8 @@ def main(config: Config, ready: Callable[[], None]) -> None:
     kept = ownership.Lease(config, claimed) if claimed is not None else None
     try:
         epoch = claimed.epoch if claimed else claim_epoch(config)
-        found = shard.recover(offers(config), epoch=epoch, watch=watch)
+        first_seq = ids.first_number(time.time_ns())
+        found = shard.recover(offers(config), epoch=epoch, first_seq=first_seq, watch=watch)
     except LogError as error:
         # One line that says what a person can do: the supervisor shows a process's last one.
         look = "`tradewind recover --dry-run` looks without changing anything"

@@ -152,11 +152,13 @@ class Validation(_Part, frozen=True):
 
 
 class Reset(_Part, frozen=True):
-    """When both sequence numbers begin again at 1: with every Logon (141=Y), or with each of the schedule's
-    sessions."""
+    """When both sequence numbers begin again at 1: with every Logon (141=Y), with each of the schedule's sessions, or
+    after a Logon whose number says that the venue has lost what it told us. Without that a person has to agree it
+    with the venue: messages of ours may be lost with its own."""
 
     on_logon: bool = False
     each_session: bool = False
+    on_loss: bool = False
 
 
 class Profile(_Part, frozen=True):
@@ -180,6 +182,9 @@ class Profile(_Part, frozen=True):
     reset: Reset = Reset()
     validation: Validation | None = None  # none: only what the session and the order router read is looked at
     schedule: Schedule | None = None  # none: always on, and no boundary
+    order_status: Literal["each", "mass"] = "each"
+    """How the venue is asked how open orders stand: by an OrderStatusRequest (H) each, or first by one
+    OrderMassStatusRequest (AF) for all of them."""
 
     @property
     def time_digits(self) -> int:
@@ -265,6 +270,8 @@ def _pace_problems(profile: Profile) -> list[str]:
         )
     if profile.resend.on_gap == "reset" and not profile.reset.on_logon:
         problems.append("resend.on_gap 'reset' needs reset.on_logon: the next Logon begins the numbers anew")
+    if profile.order_status == "mass" and profile.versions[:1] < ("FIX.4.3",):
+        problems.append("order_status 'mass' needs FIX.4.3 or later, which have OrderMassStatusRequest")
     if profile.reset.each_session and profile.schedule is None:
         problems.append("reset.each_session needs a schedule, which says when a session begins")
     return problems

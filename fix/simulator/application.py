@@ -23,7 +23,7 @@ from fix.codec import Message, MissingTag
 from fix.durable import DurableSession, Outgoing
 from fix.simulator.control import OPERATOR, OPERATOR_TYPES, operate
 from fix.simulator.copies import DropCopies, is_copy
-from fix.simulator.exchange import Exchange
+from fix.simulator.exchange import MASS_STATUS_MAX, Exchange
 from fix.simulator.flow import FLOW
 from fix.simulator.messages import outgoing
 from fix.simulator.orders import Answer, Report, StatusReport
@@ -33,7 +33,9 @@ from fix.simulator.requests import (
     Refused,
     cancel_of,
     mass_cancel_of,
+    mass_question_of,
     new_order_of,
+    order_question_of,
     replace_of,
 )
 from fix.simulator.state import VenueState
@@ -123,7 +125,7 @@ class Simulator:
         except Refused as refused:
             return [_refusal(message, BusinessReason.OTHER, str(refused))]
         if answers is None:
-            text = f"MsgType (35) {message.type} is not taken here; send D, F, G, q or e"
+            text = f"MsgType (35) {message.type} is not taken here; send D, F, G, H, AF, q or e"
             return [_refusal(message, BusinessReason.UNSUPPORTED_MESSAGE_TYPE, text)]
         oldest = self.exchange.oldest(owner)
         while oldest is not None and session.next_out - oldest.first_seq > REPORTS_BACK_MAX:
@@ -164,6 +166,10 @@ class Simulator:
             return operate(self.exchange, message, owner, now_ns)
         if message.type == MsgType.SecurityStatusRequest:
             return self._status(message, owner, now_ns)
+        if message.type == MsgType.OrderStatusRequest:
+            return [self.exchange.standing(order_question_of(message, owner), now_ns)]
+        if message.type == MsgType.OrderMassStatusRequest:
+            return self._standings(message, owner, now_ns)
         if message.type not in _REQUESTS:
             return None
         again = message.poss_dup or message.get(POSS_RESEND) == "Y"
@@ -182,6 +188,12 @@ class Simulator:
                 orig = message.require(Tag.OrigClOrdID)
                 return self.exchange.reject_replace(objection.request, orig, str(objection), now_ns)
             return self.exchange.reject(objection.request, objection.reason, str(objection), now_ns)
+
+    def _standings(self, message: Message, owner: str, now_ns: int) -> list[Answer]:
+        told = self.exchange.standings(mass_question_of(message, owner), now_ns)
+        if told is None:
+            raise Refused(f"more than {MASS_STATUS_MAX} orders are open; ask by symbol (585=1), or for each")
+        return [*told]
 
     def _status(self, message: Message, owner: str, now_ns: int) -> list[Answer]:
         """A snapshot; nobody is kept informed."""

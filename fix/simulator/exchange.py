@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from core.records import OrdStatus
+from core.records import OrdStatus, Side
 from fix.simulator import checks
 from fix.simulator.floor import Floor
 from fix.simulator.market import Liquidity, Print
@@ -27,10 +27,13 @@ from fix.simulator.orders import (
     Instrument,
     MassCancelReport,
     MassCancelRequest,
+    MassQuestion,
     NewOrder,
     Order,
+    OrderQuestion,
     ReplaceRequest,
     Report,
+    Standing,
     StatusReport,
 )
 from fix.simulator.registry import Registry
@@ -45,6 +48,8 @@ UNKNOWN_SECURITY: Final = 1
 OTHER: Final = 99
 # Orders that one request cancels: their reports go into the store in one append, which is bounded.
 MASS_CANCEL_MAX: Final = 8_192
+# The same for orders that one request asks about.
+MASS_STATUS_MAX: Final = 8_192
 
 
 class Exchange:
@@ -154,6 +159,24 @@ class Exchange:
         ]
         report = MassCancelReport(owner, order_id, cl_ord_id, symbol, len(ended), reason, text, now_ns)
         return [report, *ended]
+
+    def standing(self, question: OrderQuestion, now_ns: int) -> Standing:
+        """How an order stands, also one that has ended and is still known."""
+        order = self.registry.find(question.owner, question.cl_ord_id)
+        owner, name, symbol, side = question
+        return Standing(owner, name, symbol, side, order, now_ns)
+
+    def standings(self, question: MassQuestion, now_ns: int) -> list[Standing] | None:
+        """How each open order of a member stands, the oldest first; None where they are too many for one answer."""
+        owner, request_id, symbol = question
+        found = [o for o in self.registry.open_orders(owner) if symbol in ("", o.symbol)]
+        if len(found) > MASS_STATUS_MAX:
+            return None
+        told = [
+            Standing(owner, o.cl_ord_id, o.symbol, o.side, o, now_ns, request_id, len(found), o is found[-1])
+            for o in found
+        ]
+        return told or [Standing(owner, "", "", Side.BUY, None, now_ns, request_id, 0, True)]
 
     def fill_after_cancel(self, canceled: Report, qty_e8: int, now_ns: int) -> list[Answer]:
         """A trade with the market outside that happened before a cancel and is told after it, at the order's

@@ -16,9 +16,17 @@ from core.units import PRICE_SCALE, price_text, qty_text
 from fix import timestamps
 from fix.codec import Message
 from fix.durable import Outgoing
-from fix.simulator.orders import Answer, CancelReject, MassCancelReport, Report, StatusReport, TradeAck
+from fix.simulator.orders import (
+    Answer,
+    CancelReject,
+    MassCancelReport,
+    Report,
+    Standing,
+    StatusReport,
+    TradeAck,
+)
 from fix.simulator.words import ExecType, OrdType, Phase, TimeInForce
-from fix.tags import MsgType, Tag
+from fix.tags import MsgType, OrdRejReason, Tag
 
 RECORDING_INDEX: Final = 20001
 RECORDED_ORDER_ID: Final = 20002
@@ -32,6 +40,14 @@ _RESPONSE_TO: Final = {False: "1", True: "2"}
 _OTHER_RESTATEMENT: Final = "99"
 # MassCancelResponse (531).
 _MASS_CANCEL_REJECTED: Final = "0"
+
+# ExecType (150) of a report that tells how an order stands. FIX 4.4 has its ExecID as 0, its OrderID as NONE where the
+# order is not known, and its symbol as [N/A] where there is none.
+_STATUS: Final = "I"
+_NO_EXEC_ID: Final = "0"
+_NO_ORDER: Final = "NONE"
+_NO_SYMBOL: Final = "[N/A]"
+_NO_SIDE: Final = "7"
 
 _Fields = list[tuple[int, str]]
 _Read = Mapping[int, str]
@@ -48,15 +64,21 @@ def outgoing(answer: Answer) -> Outgoing:
             return MsgType.OrderMassCancelReport, _mass_cancel_report(answer)
         case StatusReport():
             return MsgType.SecurityStatus, _status(answer)
+        case Standing():
+            return MsgType.ExecutionReport, _standing(answer)
         case TradeAck():
             return MsgType.TradeCaptureReportAck, _trade_ack(answer)
 
 
 def answer_of(message: Message, owner: str) -> Answer | None:
-    """Reads back a message of ours as it was sent; None when it is no answer. Raises KeyError for one that is
-    not ours. A restart reads tens of thousands, so the fields are looked up by hash and not in order."""
+    """Reads back a message of ours as it was sent; None when it is no answer, or tells nothing but how an order
+    stands. Raises KeyError for one that is not ours. A restart reads tens of thousands, so the fields are looked
+    up by hash and not in order."""
     reader = _READERS.get(message.type)
-    return reader(dict(message.fields), owner) if reader is not None else None
+    fields = dict(message.fields)
+    if reader is None or fields.get(Tag.ExecType) == _STATUS:
+        return None
+    return reader(fields, owner)
 
 
 def _execution_report(report: Report) -> _Fields:
@@ -104,6 +126,55 @@ def _execution_report(report: Report) -> _Fields:
     if is_undone:
         fields += [(WAS_QTY, qty_text(report.was_qty_e8)), (WAS_PX, price_text(report.was_px_e8))]
     return fields
+
+
+def _standing(told: Standing) -> _Fields:
+    order = told.order
+    fields: _Fields = [(Tag.OrderID, order.order_id if order is not None else _NO_ORDER)]
+    if name := order.cl_ord_id if order is not None else told.cl_ord_id:
+        fields.append((Tag.ClOrdID, name))
+    if told.request_id:
+        fields.append((Tag.MassStatusReqID, told.request_id))
+        fields.append((Tag.TotNumReports, str(told.total)))
+        fields.append((Tag.LastRptRequested, "Y" if told.is_last else "N"))
+    fields += [(Tag.ExecID, _NO_EXEC_ID), (Tag.ExecType, _STATUS)]
+    if order is None:
+        what = (
+            "none of your orders is open" if told.request_id else f"order {told.cl_ord_id} is not known here"
+        )
+        return [
+            *fields,
+            (Tag.OrdStatus, chr(OrdStatus.REJECTED)),
+            (Tag.OrdRejReason, str(int(OrdRejReason.UNKNOWN_ORDER))),
+            (Tag.Symbol, told.symbol or _NO_SYMBOL),
+            (Tag.Side, chr(told.side) if told.symbol else _NO_SIDE),
+            (Tag.LeavesQty, "0"),
+            (Tag.CumQty, "0"),
+            (Tag.AvgPx, "0"),
+            (Tag.Text, what),
+            (Tag.TransactTime, timestamps.format_ns(told.time_ns)),
+        ]
+    fields += [
+        (Tag.OrdStatus, chr(order.status)),
+        (Tag.Symbol, order.symbol),
+        (Tag.Side, chr(order.side)),
+        (Tag.OrderQty, qty_text(order.qty_e8)),
+        (Tag.OrdType, chr(order.ord_type)),
+    ]
+    if order.price_e8 or order.ord_type is OrdType.LIMIT:
+        fields.append((Tag.Price, price_text(order.price_e8)))
+    if order.stop_px_e8:
+        fields.append((Tag.StopPx, price_text(order.stop_px_e8)))
+    fields.append((Tag.TimeInForce, chr(order.tif)))
+    if order.last_qty_e8:
+        fields += [(Tag.LastQty, qty_text(order.last_qty_e8)), (Tag.LastPx, price_text(order.last_px_e8))]
+    return [
+        *fields,
+        (Tag.LeavesQty, qty_text(order.leaves_qty_e8 if order.is_open else 0)),
+        (Tag.CumQty, qty_text(order.cum_qty_e8)),
+        (Tag.AvgPx, price_text(order.avg_px_e8)),
+        (Tag.TransactTime, timestamps.format_ns(told.time_ns)),
+    ]
 
 
 def _report_of(fields: _Read, owner: str) -> Report:

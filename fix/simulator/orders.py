@@ -55,6 +55,23 @@ class MassCancelRequest(NamedTuple):
     symbol: str
 
 
+class OrderQuestion(NamedTuple):
+    """An OrderStatusRequest: `cl_ord_id` is any that the order goes or went by."""
+
+    owner: str
+    cl_ord_id: str
+    symbol: str
+    side: Side
+
+
+class MassQuestion(NamedTuple):
+    """An OrderMassStatusRequest: of all open orders, or of those in `symbol`."""
+
+    owner: str
+    request_id: str
+    symbol: str
+
+
 @dataclass(slots=True)
 class Order:
     """An order at the exchange. `place`: the recording index up to which recorded orders stand before it.
@@ -78,6 +95,8 @@ class Order:
     cum_qty_e8: int = 0
     cum_notional_e16: int = 0
     status: OrdStatus = OrdStatus.NEW
+    last_qty_e8: int = 0  # of its last trade
+    last_px_e8: int = 0
 
     @property
     def leaves_qty_e8(self) -> int:
@@ -112,6 +131,8 @@ class Order:
         """Counts a trade; a negative quantity takes one back."""
         self.cum_qty_e8 += qty_e8
         self.cum_notional_e16 += qty_e8 * price_e8
+        if qty_e8:
+            self.last_qty_e8, self.last_px_e8 = (qty_e8, price_e8) if qty_e8 > 0 else (0, 0)
 
     @property
     def avg_px_e8(self) -> int:
@@ -179,6 +200,22 @@ class CancelReject(NamedTuple):
     is_replace: bool = False
 
 
+class Standing(NamedTuple):
+    """An ExecutionReport that tells how an order stands (150=I), and is no event of it: no ExecID is used, and the
+    exchange need not remember it. `order` None: it is not known, or, with `request_id`, none is open. `request_id`,
+    `total`, `is_last`: of the answer to a MassQuestion."""
+
+    owner: str
+    cl_ord_id: str
+    symbol: str
+    side: Side
+    order: Order | None
+    time_ns: int
+    request_id: str = ""
+    total: int = 0
+    is_last: bool = False
+
+
 class MassCancelReport(NamedTuple):
     """An OrderMassCancelReport. `reason` -1: done; the canceled orders' own reports follow."""
 
@@ -216,4 +253,4 @@ class TradeAck(NamedTuple):
     time_ns: int
 
 
-Answer = Report | CancelReject | MassCancelReport | StatusReport | TradeAck
+Answer = Report | CancelReject | MassCancelReport | StatusReport | TradeAck | Standing

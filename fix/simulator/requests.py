@@ -1,8 +1,9 @@
 """What members and the operator ask for, read out of their FIX 4.4 messages.
 
 Members: NewOrderSingle (D), OrderCancelRequest (F), OrderCancelReplaceRequest (G), OrderMassCancelRequest (q),
-SecurityStatusRequest (e). The operator: SecurityStatus (f) sets the phase of an instrument,
-TradeCaptureReport (AE) with TradeReportTransType (487) 1 busts the trade of an ExecID, with 2 corrects it.
+OrderStatusRequest (H), OrderMassStatusRequest (AF), SecurityStatusRequest (e). The operator: SecurityStatus (f) sets
+the phase of an instrument, TradeCaptureReport (AE) with TradeReportTransType (487) 1 busts the trade of an ExecID,
+with 2 corrects it.
 """
 
 from __future__ import annotations
@@ -12,7 +13,14 @@ from typing import Final, NamedTuple
 from core.records import Side
 from core.units import UnitError, price_e8, qty_e8
 from fix.codec import Message
-from fix.simulator.orders import CancelRequest, MassCancelRequest, NewOrder, ReplaceRequest
+from fix.simulator.orders import (
+    CancelRequest,
+    MassCancelRequest,
+    MassQuestion,
+    NewOrder,
+    OrderQuestion,
+    ReplaceRequest,
+)
 from fix.simulator.words import LIMITED, STOPS, OrdType, Phase, TimeInForce
 from fix.tags import OrdRejReason, Tag
 
@@ -105,6 +113,25 @@ def mass_cancel_of(message: Message, owner: str) -> MassCancelRequest:
         )
     symbol = message.require(Tag.Symbol) if kind == "1" else ""
     return MassCancelRequest(owner, _id_of(message, Tag.ClOrdID), symbol)
+
+
+def order_question_of(message: Message, owner: str) -> OrderQuestion:
+    """Reads an OrderStatusRequest (H). Raises MissingTag or Refused."""
+    side = message.require(Tag.Side)
+    if side not in ("1", "2"):
+        raise Refused(f"Side (54) {side!r} is not traded here; send 1 (buy) or 2 (sell)")
+    return OrderQuestion(owner, _id_of(message, Tag.ClOrdID), message.require(Tag.Symbol), Side(ord(side)))
+
+
+def mass_question_of(message: Message, owner: str) -> MassQuestion:
+    """Reads an OrderMassStatusRequest (AF). Raises MissingTag or Refused."""
+    kind = message.require(Tag.MassStatusReqType)
+    if kind not in ("1", "7"):
+        raise Refused(
+            f"MassStatusReqType (585) {kind!r} is not taken here; send 1 (a security) or 7 (all orders)"
+        )
+    symbol = message.require(Tag.Symbol) if kind == "1" else ""
+    return MassQuestion(owner, _id_of(message, Tag.MassStatusReqID), symbol)
 
 
 def phase_of(message: Message) -> PhaseRequest:

@@ -121,8 +121,9 @@ class Wire:
 
     @property
     def reports(self) -> list[Fields]:
-        """ExecutionReports in the order of their numbers, each once however often it was sent."""
-        by_number = {int(m[34]): m for m in self.received if m[35] == "8"}
+        """ExecutionReports in the order of their numbers, each once however often it was sent; but none that only
+        answers how an order stands."""
+        by_number = {int(m[34]): m for m in self.received if m[35] == "8" and m[150] != "I"}
         return [by_number[number] for number in sorted(by_number)]
 
     @property

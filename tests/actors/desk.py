@@ -26,6 +26,7 @@ from core.records import (
     CommandKind,
     EventKind,
     ExecType,
+    Fate,
     OrdStatus,
     OrdType,
     Side,
@@ -33,6 +34,7 @@ from core.records import (
     TickKind,
     TimeInForce,
 )
+from core.rejects import Reject
 from core.units import cash_e6, price_e8, qty_e8
 from shared_mem import log
 from shared_mem.flusher import Flusher
@@ -131,13 +133,19 @@ class Desk:
 
     def do(self, raw: bytes, flags: int = 0) -> Event:
         """As `apply`; the one event that came of it."""
+        events = self.do_all(raw, flags)
+        assert len(events) == 1, "one event for one command"
+        return events[0]
+
+    def do_all(self, raw: bytes, flags: int = 0) -> list[Event]:
+        """As `apply`; every event that came of it."""
         self.reader.position = self.writer.tail.written
         self.apply(raw, flags)
         records = [*self.reader.read(), *self.reader.read()]  # a segment may end between the two
-        assert [r.kind < log.KIND_CLOSING for r in records] == [True, False], "one event for one command"
-        event = decode(records[1].seq, records[1].time_ns, records[1].payload)
-        assert event.cause_seq == records[0].seq
-        return event
+        assert [r.kind < log.KIND_CLOSING for r in records] == [True, *[False] * (len(records) - 1)]
+        events = [decode(r.seq, r.time_ns, r.payload) for r in records[1:]]
+        assert {event.cause_seq for event in events} == {records[0].seq}
+        return events
 
     def close(self) -> None:
         self.reader.close()
@@ -197,6 +205,39 @@ class Desk:
     def timer(self, kind: CommandKind, order_id: int, due_ns: int, account: int = 1) -> Event:
         return self.do(commands.timer(kind, account=account, order_id=order_id, due_ns=due_ns))
 
+    def ask_venue(self, order_id: int) -> Event:
+        return self.do(commands.ask_venue(account=1, order_id=order_id))
+
+    def standing(
+        self, order_id: int, told: OrdStatus, cum: int = 0, avg_px_e8: int = 0, **more: Any
+    ) -> list[Event]:
+        """The venue's answer: the order's OrdStatus, how much of it is filled, at what average."""
+        values: dict[str, Any] = {"exec_type": ExecType.ORDER_STATUS, "cum_qty_e8": qty_e8(cum), **more}
+        return self.do_all(
+            commands.venue_status(
+                venue_seq=next(self._venue_seq),
+                order_id=order_id,
+                ord_status=told,
+                avg_px_e8=avg_px_e8,
+                **values,
+            )
+        )
+
+    def fate_unknown(self, order_id: int, code: Reject = Reject.VENUE_KNOWS_NOT) -> Event:
+        return self.do(commands.fate_unknown(order_id=order_id, code=code))
+
+    def resolve(self, order_id: int, exec_type: int, qty: int = 0, px_e8: int = 0, account: int = 1) -> Event:
+        return self.do(
+            commands.resolve(
+                request_id=9, account=account, order_id=order_id, exec_type=exec_type, last_qty_e8=qty_e8(qty),
+                last_px_e8=px_e8, text="the broker's mail",
+            )
+        )  # fmt: skip
+
+    def fate(self, order: int = 0) -> Fate:
+        """Of the order in this row."""
+        return Fate(int(self.state.orders[order]["fate"]))
+
     def reserved(self) -> int:
         return int(self.state.accounts[0]["reserved_e6"])
 
@@ -214,11 +255,16 @@ class ShardDesk:
     """A shard with its real rings, turned by hand (`turn`) or running (`shard.start()`)."""
 
     def __init__(
-        self, log_dir: Path, run_dir: Path, capacity: Capacity = CAPACITY, offers: Sequence[Offer] = ()
+        self,
+        log_dir: Path,
+        run_dir: Path,
+        capacity: Capacity = CAPACITY,
+        offers: Sequence[Offer] = (),
+        first_seq: int = 1,
     ) -> None:
         self.log_dir, self.run_dir = log_dir, run_dir
         self.shard = Shard(log_dir, run_dir, capacity=capacity, segment_bytes=SEGMENT_BYTES)
-        self.recovered = self.shard.recover(offers)
+        self.recovered = self.shard.recover(offers, first_seq=first_seq)
         self.flusher = Flusher(self.shard.writer)
         self.reader = LogReader(log_dir, run_dir, Reader.GATEWAY)
         self.running = False

@@ -16,6 +16,7 @@ from core.records import (
     AccountState,
     CommandKind,
     ExecType,
+    Fate,
     InstrumentState,
     OrdStatus,
     OrdType,
@@ -81,7 +82,8 @@ class Order:
     filled: int = 0
     notional: int = 0
     cancel_asked: bool = False
-    stale: bool = False
+    fate: Fate = Fate.SURE
+    told: int = 0  # all that the venue has told to be filled, once a fill was booked by that
     asked: int = 0  # how many replacements
     replacing: Replacement | None = None
     replaced: Replacement | None = None
@@ -119,6 +121,11 @@ class Order:
         if self.cancel_asked:
             return OrdStatus.PENDING_CANCEL
         return self.status if self.replacing is None else OrdStatus.PENDING_REPLACE
+
+    def overtake(self) -> None:
+        """A request after the question."""
+        if self.fate is Fate.ASKED:
+            self.fate = Fate.OVERTAKEN
 
     @property
     def name(self) -> str:
@@ -344,6 +351,7 @@ class Model:
         terms = terms._replace(route_price=price)
         order.replacing = self.ring[at] = Replacement(order, order.asked, name, terms)
         self.next_in_ring = (at + 1) % REPLACEMENTS
+        order.overtake()
         order.updated_ns = now_ns
         return Reject.NONE, terms
 
@@ -365,6 +373,7 @@ class Model:
         if not order.is_open or order.cancel_asked:
             return Reject.ORDER_NOT_OPEN
         order.cancel_asked = True
+        order.overtake()
         order.updated_ns = now_ns
         return Reject.NONE
 
@@ -375,7 +384,7 @@ class Model:
             return Reject.ORDER_UNKNOWN, report.exec_type
         code, told_as = self._report(order, report)
         if code in (Reject.NONE, Reject.VENUE_REJECTED):
-            order.stale = False
+            order.fate = Fate.SURE
             order.updated_ns = now_ns
             if order.status in ENDED - {OrdStatus.FILLED}:
                 order.replacing = None
@@ -427,18 +436,26 @@ class Model:
     def _fill(self, order: Order, report: Report) -> Reject:
         if not is_possible(report):
             return Reject.REPORT_UNEXPECTED
+        code = self.book_fill(order, report, notional_e6(report.qty, report.px))
+        if not code and order.status not in ENDED:
+            order.status = by_quantity(order)
+        return code
+
+    def book_fill(self, order: Order, report: Report, paid: int) -> Reject:
+        """Why a fill that costs so much is not booked."""
         if report.exec_id in order.fills:
             return Reject.EXECUTION_REPEATED
-        if not self._can_book(order, report):
+        told = max(order.told, report.told)
+        if order.told and order.filled + report.qty > told:
+            return Reject.EXECUTION_REPEATED
+        if not self._can_book(order, report, paid):
             return Reject.AMOUNT_OVERFLOW
-        self._book(order, report)
-        if order.status not in ENDED:
-            order.status = by_quantity(order)
+        self._book(order, report, paid)
+        order.told = told if order.told else 0
         return Reject.NONE
 
-    def _can_book(self, order: Order, report: Report, without: Fill | None = None) -> bool:
+    def _can_book(self, order: Order, report: Report, paid: int, without: Fill | None = None) -> bool:
         """`without`: the fill that it corrects, which the position no longer counts."""
-        paid = notional_e6(report.qty, report.px)
         account, position = self.accounts[order.account], self.held(order.account, order.instrument)
         held, cost, realized = position.qty, position.cost, position.realized
         if without is not None:
@@ -452,8 +469,7 @@ class Model:
         counted = model_money.fits(self, account, order.instrument, amount, report.qty)
         return counted and all(abs(number) <= INT64_MAX for number in largest)
 
-    def _book(self, order: Order, report: Report) -> None:
-        paid = notional_e6(report.qty, report.px)
+    def _book(self, order: Order, report: Report, paid: int) -> None:
         account, instrument = self.accounts[order.account], self.instruments[order.instrument]
         position = account.positions[order.instrument]
         cost, realized = position.cost, position.realized
@@ -480,15 +496,18 @@ class Model:
         amount = -sign(order.side) * notional_e6(done.qty, done.px)
         if not self._can_undo(order, done, amount):
             return Reject.AMOUNT_OVERFLOW
-        if corrects and not self._can_book(order, report, done):
+        paid = notional_e6(report.qty, report.px) if corrects else 0
+        if corrects and not self._can_book(order, report, paid, done):
             return Reject.AMOUNT_OVERFLOW
         position.qty, position.cost, position.realized = position_without(position, order.side, done)
         model_money.take_back(self, account, self.instruments[order.instrument], amount, done.due)
         order.filled -= done.qty
         order.notional -= abs(amount)
-        done.qty = 0
+        undone, done.qty = done.qty, 0
+        if order.told:
+            order.told = max(order.told + (report.qty if corrects else 0) - undone, 0)
         if corrects:
-            self._book(order, report)
+            self._book(order, report, paid)
         order.status = after_undo(order, report.ord_status)
         return Reject.NONE
 
@@ -515,18 +534,20 @@ class Model:
             if order.status in ENDED or not is_its_day:
                 return Reject.TIMER_NOT_DUE
             order.status, order.cancel_asked, order.replacing = OrdStatus.EXPIRED, False, None
+            order.fate = Fate.SURE
             order.updated_ns = now_ns
         elif kind is CommandKind.EXPIRE:
             is_past = order.terms.tif == TimeInForce.GTD and order.terms.expire_ns <= now_ns
             if not is_past or not order.is_open or order.cancel_asked:
                 return Reject.TIMER_NOT_DUE
             order.cancel_asked = True
+            order.overtake()
             order.updated_ns = now_ns
         else:
-            waits = order.shown_status in PENDING and not order.stale
+            waits = order.shown_status in PENDING and order.fate is Fate.SURE
             if not waits or not order.updated_ns <= due_ns <= now_ns:
                 return Reject.TIMER_NOT_DUE
-            order.stale = True
+            order.fate = Fate.ASKED
         return Reject.NONE
 
     # --- breaks
@@ -553,6 +574,7 @@ class Report(NamedTuple):
     exec_id: str = ""
     exec_ref_id: str = ""
     replacement: int = 0
+    told: int = 0  # CumQty
 
 
 def sign(side: Side) -> int:

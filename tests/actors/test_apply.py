@@ -52,14 +52,14 @@ def test_a_fill_that_crossed_the_cancel_is_booked_and_changes_no_time_of_the_end
     late = a_funded_account.fill(placed.order_id, 10)
     assert (late.ord_status, late.position_qty_e8, late.reserved_e6) == (OrdStatus.CANCELED, qty_e8(10), 0)
     row = a_funded_account.state.orders[0]
-    assert (row["canceled_ns"], row["filled_ns"], row["updated_ns"]) == (canceled.time_ns, 0, late.time_ns)
+    assert (row["ended_ns"], row["updated_ns"]) == (canceled.time_ns, late.time_ns)
 
 
 def test_an_overfill_keeps_the_time_of_the_fill(a_funded_account: Desk) -> None:
     placed = a_funded_account.buy(10)
     filled = a_funded_account.fill(placed.order_id, 10)
     a_funded_account.fill(placed.order_id, 1)
-    assert a_funded_account.state.orders[0]["filled_ns"] == filled.time_ns
+    assert a_funded_account.state.orders[0]["ended_ns"] == filled.time_ns
 
 
 def test_the_largest_withdrawal_there_is_is_no_way_to_money(a_funded_account: Desk) -> None:

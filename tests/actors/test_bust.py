@@ -105,8 +105,8 @@ def test_a_filled_order_is_open_again_when_the_venue_says_so(
     assert (event.ord_status, event.cum_qty_e8) == (after, qty_e8(6))
     assert (event.reserved_e6, desk.state.accounts[0]["open_orders"]) == (cash_e6(400) * is_open, is_open)
     row = desk.state.orders[0]
-    assert (row["filled_ns"] != 0) == (after is OrdStatus.FILLED)
-    assert (row["canceled_ns"] == event.time_ns) == (after in (OrdStatus.CANCELED, OrdStatus.EXPIRED))
+    ended_now = after in (OrdStatus.CANCELED, OrdStatus.EXPIRED)
+    assert (row["ended_ns"] == 0, row["ended_ns"] == event.time_ns) == (is_open, ended_now)
 
 
 def test_a_bust_opens_no_order_that_was_canceled(a_funded_account: Desk) -> None:

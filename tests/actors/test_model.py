@@ -37,6 +37,7 @@ from tests.actors import model_money
 from tests.actors.desk import ASK_E8, LOT_E8, SEGMENT_BYTES, STEP_NS, TICK_E8, Desk
 from tests.actors.model import Account, Instrument, Model, Order, Report, Terms
 from tests.actors.money_rules import IN_EUROS, MoneyRules
+from tests.actors.status_rules import StatusRules
 from tests.core.test_positions import Oracle
 
 ACCOUNTS = st.sampled_from([1, 1, 1, 2, 3])  # 3 is opened by no one
@@ -67,7 +68,7 @@ def cold_positions(state: State, owner: Any) -> Any:
     return state.cold[first : first + count] if count else []
 
 
-class History(MoneyRules):
+class History(MoneyRules, StatusRules):
     a_desk: type[Desk] = Desk
 
     @initialize()

@@ -148,7 +148,7 @@ def test_an_order_that_fills_while_its_replace_is_pending_is_over_when_the_venue
     assert desk.cancel(placed.order_id).exec_type == ExecType.PENDING_CANCEL, "a cancel is never held back"
     refused = desk.report(placed.order_id, ExecType.REPLACE_REJECT, replacement=1)
     assert (refused.ord_status, refused.reserved_e6, open_orders(desk)) == (OrdStatus.FILLED, 0, 0)
-    assert desk.state.orders[0]["filled_ns"] == filled.time_ns
+    assert desk.state.orders[0]["ended_ns"] == filled.time_ns
 
 
 def test_a_replace_below_what_is_filled_is_refused_here(a_funded_account: Desk) -> None:

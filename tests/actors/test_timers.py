@@ -97,10 +97,10 @@ def test_an_order_without_an_answer_is_marked_and_asked_about_but_never_released
     assert (event.exec_type, event.ord_status, event.reject_code) == (
         ExecType.ORDER_STATUS, OrdStatus.PENDING_NEW, 0,
     )  # fmt: skip
-    assert (event.reserved_e6, desk.state.orders[0]["stale"]) == (cash_e6(1000), 1)
+    assert (event.reserved_e6, desk.state.orders[0]["fate"]) == (cash_e6(1000), 1)
     assert desk.timer(ASK_STATUS, placed.order_id, placed.time_ns).reject_code == Reject.TIMER_NOT_DUE
     desk.report(placed.order_id, ExecType.NEW)
-    assert desk.state.orders[0]["stale"] == 0
+    assert desk.state.orders[0]["fate"] == 0
 
 
 def test_cancels_and_replaces_without_an_answer_are_asked_about_too(a_funded_account: Desk) -> None:
@@ -134,7 +134,7 @@ def test_the_venues_answer_about_an_order_is_taken_as_what_it_says(
     event = desk.report(placed.order_id, ExecType.ORDER_STATUS, ord_status=told)
     assert (event.exec_type, event.cum_qty_e8) == (after, 0)
     kept = after in (ExecType.NEW, ExecType.ORDER_STATUS)
-    assert (event.reserved_e6, desk.state.orders[0]["stale"]) == (cash_e6(1000) * kept, 0)
+    assert (event.reserved_e6, desk.state.orders[0]["fate"]) == (cash_e6(1000) * kept, 0)
 
 
 def test_a_timer_for_an_order_that_is_none_is_recorded(a_funded_account: Desk) -> None:

@@ -114,6 +114,25 @@ MADE: dict[CommandKind, tuple[Any, dict[str, st.SearchStrategy[Any]], str]] = {
         kind: (partial(commands.timer, kind), {"account": U4, "order_id": U8, "due_ns": I8}, "")
         for kind in (CommandKind.DAY_END, CommandKind.EXPIRE, CommandKind.ASK_STATUS)
     },
+    CommandKind.ASK_VENUE: (commands.ask_venue, {"account": U4, "order_id": U8}, ""),
+    CommandKind.VENUE_STATUS: (
+        commands.venue_status,
+        {
+            "venue_seq": U8, "order_id": U8, "exec_type": st.sampled_from(ExecType),
+            "ord_status": st.sampled_from(OrdStatus), "cum_qty_e8": I8, "avg_px_e8": I8, "last_qty_e8": I8,
+            "last_px_e8": I8, "qty_e8": I8, "price_e8": I8, "transact_time_ns": I8, "replacement": U2,
+        },
+        "text",
+    ),
+    CommandKind.FATE_UNKNOWN: (commands.fate_unknown, {"order_id": U8, "code": U2}, "text"),
+    CommandKind.RESOLVE: (
+        commands.resolve,
+        {
+            "request_id": U8, "account": U4, "order_id": U8, "exec_type": st.sampled_from(ExecType),
+            "last_qty_e8": I8, "last_px_e8": I8,
+        },
+        "text",
+    ),
     CommandKind.BREAK: (
         commands.break_found,
         {

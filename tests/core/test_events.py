@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.event_layouts import EVENT_LAYOUTS
+from core.event_layouts import EVENT, EVENT_BYTES, EVENT_LAYOUTS
 from core.events import Event, decode
-from core.records import EVENT, EVENT_BYTES, EventKind
+from core.records import EventKind
 
 RANGES = {
     "u1": st.integers(0, 255),

@@ -14,6 +14,7 @@ import shutil
 import ssl
 import sys
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Self
 
@@ -42,22 +43,34 @@ SECRETS = {"KEY1": ("secret one", "TW000001"), "KEY2": ("secret two", "TW000002"
 
 
 class Venue:
-    """Accepts every order and cancel at once; fills when it is told to."""
+    """Accepts every order and cancel at once; fills when it is told to. Asked how an order stands it says so; it takes
+    no question about all of them."""
 
     def __init__(self) -> None:
         self.orders: dict[str, Message] = {}
         self.heard: list[str] = []
         self.acceptor: Acceptor | None = None
         self.refuses_replaces = False
+        self.is_silent = False  # about how orders stand
+        self.asked: list[str] = []  # how these orders stand
         self._executions = 0
         self._filled: dict[str, int] = {}
+        self._paid: dict[str, Decimal] = {}
+        self._ended: dict[str, str] = {}
 
     def on_logon(self, session: DurableSession) -> None: ...
 
     def on_logout(self, session: DurableSession) -> None: ...
 
     def on_message(self, session: DurableSession, message: Message) -> list[Outgoing]:
+        if message.type == MsgType.OrderMassStatusRequest:
+            return [(MsgType.BusinessMessageReject, [
+                (Tag.RefSeqNum, str(message.seq)), (Tag.RefMsgType, message.type), (Tag.BusinessRejectReason, "3"),
+            ])]  # fmt: skip
         name = message.require(Tag.ClOrdID)
+        if message.type == MsgType.OrderStatusRequest:
+            self.asked.append(name)
+            return [] if self.is_silent else [self._standing(name)]
         self.heard.append(name)
         if message.type == MsgType.NewOrderSingle:
             self.orders[name] = message
@@ -67,10 +80,13 @@ class Venue:
             self.orders[name] = message
             self._filled[name] = self._filled.get(orig, 0)
             if self.refuses_replaces:
-                return [_replace_refused(name, orig)]
+                return [_refused(name, orig, "2", "99")]
             return [self._report(name, "5", "0", [(Tag.ClOrdID, name), (Tag.OrigClOrdID, orig)])]
         if message.type == MsgType.OrderCancelRequest:
             orig = message.require(Tag.OrigClOrdID)
+            if orig not in self.orders:
+                return [_refused(name, orig, "1", "1")]
+            self._ended[orig] = "4"
             return [self._report(orig, "4", "4", [(Tag.ClOrdID, name), (Tag.OrigClOrdID, orig)])]
         return []
 
@@ -96,11 +112,43 @@ class Venue:
 
     def fill(self, name: str, qty: int, price: str) -> None:
         done = self._filled[name] = self._filled.get(name, 0) + qty
+        self._paid[name] = self._paid.get(name, Decimal(0)) + qty * Decimal(price)
         status = "2" if done == int(self.orders[name].require(Tag.OrderQty)) else "1"
         assert self.acceptor is not None
         session = self.acceptor.session("TRADEWIND")
         assert session is not None
         session.send([self._report(name, "F", status, [(Tag.LastQty, str(qty)), (Tag.LastPx, price)])])
+
+    def forget(self, name: str) -> None:
+        """As a venue that lost its memory."""
+        del self.orders[name]
+
+    def cancel_unasked(self, name: str) -> None:
+        self._ended[name] = "4"
+
+    def fill_untold(self, name: str, qty: int, price: str) -> None:
+        """A fill whose report never comes."""
+        self._filled[name] = self._filled.get(name, 0) + qty
+        self._paid[name] = self._paid.get(name, Decimal(0)) + qty * Decimal(price)
+
+    def _standing(self, name: str) -> Outgoing:
+        """An ExecutionReport with 150=I."""
+        about = [(Tag.ClOrdID, name), (Tag.ExecID, "0"), (Tag.ExecType, "I")]
+        order = self.orders.get(name)
+        if order is None:
+            return MsgType.ExecutionReport, [
+                (Tag.OrderID, "NONE"), *about, (Tag.OrdStatus, "8"), (Tag.OrdRejReason, "5"), (Tag.Symbol, "AAPL"),
+                (Tag.Side, "1"), (Tag.LeavesQty, "0"), (Tag.CumQty, "0"), (Tag.AvgPx, "0"), (Tag.Text, "which?"),
+            ]  # fmt: skip
+        qty, done = int(order.require(Tag.OrderQty)), self._filled.get(name, 0)
+        status = self._ended.get(name) or ("2" if done == qty else "1" if done else "0")
+        average = self._paid.get(name, Decimal(0)) / done if done else Decimal(0)
+        return MsgType.ExecutionReport, [
+            (Tag.OrderID, f"V{name}"), *about, (Tag.OrdStatus, status), (Tag.Symbol, order.require(Tag.Symbol)),
+            (Tag.Side, order.require(Tag.Side)), (Tag.OrderQty, str(qty)), (Tag.Price, order.require(Tag.Price)),
+            (Tag.LeavesQty, "0" if status in "24" else str(qty - done)), (Tag.CumQty, str(done)),
+            (Tag.AvgPx, f"{average:.10f}"),
+        ]  # fmt: skip
 
     def _report(
         self, name: str, exec_type: str, status: str, more: list[tuple[int, str]] | None = None
@@ -124,10 +172,11 @@ class Venue:
         ]
 
 
-def _replace_refused(name: str, orig: str) -> Outgoing:
+def _refused(name: str, orig: str, response_to: str, reason: str) -> Outgoing:
+    """An OrderCancelReject: CxlRejResponseTo (434), CxlRejReason (102)."""
     return MsgType.OrderCancelReject, [
         (Tag.OrderID, f"V{orig}"), (Tag.ClOrdID, name), (Tag.OrigClOrdID, orig), (Tag.OrdStatus, "0"),
-        (Tag.CxlRejResponseTo, "2"), (Tag.CxlRejReason, "99"), (Tag.Text, "not today"),
+        (Tag.CxlRejResponseTo, response_to), (Tag.CxlRejReason, reason), (Tag.Text, "not today"),
     ]  # fmt: skip
 
 
@@ -249,6 +298,18 @@ class FixDesk:
         self.venue.acceptor = Acceptor(self.folder / "venue", "SIMULATOR", self.venue, only({"TRADEWIND"}))
         await self.venue.acceptor.listen("127.0.0.1", self.config.ports.venue)
         self._venue_running = asyncio.create_task(self.venue.acceptor.run())
+
+    async def lose_the_routers_store(self) -> None:
+        """The role `fix` goes, and comes back without its messages, numbers and place in the log."""
+        await self.kill("fix")
+        shutil.rmtree(self.folder / "fix" / "venue")
+        await self.start("fix")
+
+    async def lose_the_venues_store(self) -> None:
+        """The venue goes, and comes back without its messages and numbers; its book it keeps."""
+        await self.stop_venue()
+        shutil.rmtree(self.folder / "venue")
+        await self.start_venue()
 
     async def stop_venue(self) -> None:
         if self.venue.acceptor is not None:

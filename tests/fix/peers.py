@@ -13,6 +13,7 @@ from fix.acceptor import Acceptor, Admit, only
 from fix.codec import Message
 from fix.durable import Busy, DurableSession, Outgoing
 from fix.initiator import Initiator, Line
+from fix.inquiry import Inquiry
 from fix.profiles.profile import Host
 from fix.session import Role, SessionConfig
 from fix.tags import MsgType, Tag
@@ -53,6 +54,11 @@ class Venue(Desk):
         if message.type != MsgType.NewOrderSingle:
             return []
         return [report(message.require(Tag.ClOrdID))]
+
+
+def no_questions() -> Inquiry:
+    """Of a router whose venue is asked nothing: no order is open."""
+    return Inquiry(0, list, lambda _: True, by_mass=False)
 
 
 def order(name: str) -> Outgoing:

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.records import EVENT, EventKind, ExecType, OrdStatus, OrdType, Side, TimeInForce
+from core.event_layouts import EVENT
+from core.records import EventKind, ExecType, OrdStatus, OrdType, Side, TimeInForce
 from fix.codec import Message, encode, parse
 from fix.dictionary import load
 from fix.order_bodies import WRITTEN, OrderBodies
@@ -20,6 +21,7 @@ from fix.validation import Validator
 from fix.venue import dictionary_of
 from shared_mem.log_reader import Record
 from shared_mem.ring import Ring
+from tests.fix.peers import no_questions
 
 VERSIONS = ("FIX.4.2", "FIX.4.3", "FIX.4.4", "FIX.5.0", "FIX.5.0SP1", "FIX.5.0SP2")
 
@@ -27,7 +29,12 @@ VERSIONS = ("FIX.4.2", "FIX.4.3", "FIX.4.4", "FIX.5.0", "FIX.5.0SP1", "FIX.5.0SP
 def routed(folder: Path, bodies: OrderBodies) -> list[Message]:
     """What a router makes of an order and of its cancel: messages without a header."""
     router = OrderRouter(
-        0, Ring.create(folder / "reports", 256, 2), lambda _: "AAPL", lambda _: "TW000001", bodies
+        0,
+        Ring.create(folder / "reports", 256, 2),
+        lambda _: "AAPL",
+        lambda _: "TW000001",
+        bodies,
+        no_questions(),
     )
     messages = []
     for exec_type in (ExecType.PENDING_NEW, ExecType.PENDING_CANCEL):

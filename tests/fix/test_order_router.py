@@ -7,17 +7,18 @@ from pathlib import Path
 import pytest
 
 from core import commands, ids
-from core.records import COMMAND_BYTES, ExecType, OrdStatus
+from core.records import COMMAND_BYTES, CommandKind, ExecType, OrdStatus
+from core.rejects import Reject
 from fix.codec import encode, parse
 from fix.dictionary import load
 from fix.durable import Busy, DurableSession, Outgoing
 from fix.order_bodies import OrderBodies
-from fix.order_router import OrderRouter, cursor_bytes, cursor_of, expect_from
+from fix.order_router import OrderRouter, cursor_bytes, cursor_of, expect_from, follow_lost_store
 from fix.session import Role, SessionConfig
 from fix.store import Store
 from fix.tags import MsgType, Tag
 from shared_mem.ring import Ring
-from tests.fix.peers import order
+from tests.fix.peers import no_questions, order
 from tests.fix.wire import NOON_NS, from_peer
 
 FILL = "37=V7|11=TW000-42|17=X9|150=F|39=1|55=AAPL|54=1|32=4|31=149.95|151=6|14=4|6=149.95|60=20261124-12:00:00.000123"
@@ -29,7 +30,7 @@ class Street:
     def __init__(self, folder: Path) -> None:
         self.ring = Ring.create(folder / "reports.venue", COMMAND_BYTES, 2)
         self.router = OrderRouter(
-            0, self.ring, lambda _: "AAPL", lambda _: "TW000001", OrderBodies(load("FIX.4.4"))
+            0, self.ring, lambda _: "AAPL", lambda _: "TW000001", OrderBodies(load("FIX.4.4")), no_questions()
         )
         config = SessionConfig("TRADEWIND", "SIMULATOR", Role.INITIATOR)
         self.session = DurableSession(config, Store(folder / "store"), self.router, lambda: NOON_NS)
@@ -261,3 +262,103 @@ def test_what_the_shard_has_not_applied_is_expected_again(street: Street) -> Non
     expect_from(street.session, 60)
     assert street.session.next_in == 41, "never ahead of what was taken"
     assert cursor_of(street.session) == 4711
+
+
+def test_a_new_store_where_reports_were_applied_before_follows_a_lost_one(street: Street) -> None:
+    assert not follow_lost_store(street.session, 0, 4711), "nothing was ever told: a desk that begins"
+    assert follow_lost_store(street.session, (2 << 40) + 7, 4711)
+    assert (street.session.generation, cursor_of(street.session)) == (3, 4711)
+    street.session.send([order("TW000-9")], state=cursor_bytes(5000))
+    assert not follow_lost_store(street.session, (2 << 40) + 7, 6000)
+    assert cursor_of(street.session) == 5000
+    street.hear("8", FILL, seq=2)
+    report = street.reported()
+    assert report is not None
+    assert report["venue_seq"] == (3 << 40) + 2
+
+
+UNKNOWN = "37=NONE|11=TW000-42|17=0|150=I|39=8|103=5|55=AAPL|54=1|151=0|14=0|6=0|58=never heard of it"
+
+
+@pytest.mark.parametrize("kind", ["150=I", "150=8"])
+def test_an_answer_that_the_order_is_unknown_is_no_reject_of_it(street: Street, kind: str) -> None:
+    street.hear("8", UNKNOWN.replace("150=I", kind))
+    report = street.reported()
+    assert report is not None
+    found = (report["kind"], report["order_id"], report["code"], report["text"])
+    assert found == (CommandKind.FATE_UNKNOWN, 42, Reject.VENUE_KNOWS_NOT, "never heard of it")
+
+
+def test_an_order_that_the_venue_rejected_says_so_when_it_is_asked(street: Street) -> None:
+    street.hear("8", UNKNOWN.replace("103=5", "103=1"))
+    report = street.reported()
+    assert report is not None
+    assert (report["kind"], report["ord_status"]) == (CommandKind.VENUE_STATUS, OrdStatus.REJECTED)
+
+
+def test_an_answer_tells_totals_last_trade_and_terms(street: Street) -> None:
+    street.hear(
+        "8",
+        "37=V7|11=TW000-42R2|17=0|150=I|39=1|55=AAPL|54=1|38=10|44=150|32=1|31=150|151=6|14=4|6=149.123456785",
+    )
+    report = street.reported()
+    assert report is not None
+    wanted = {
+        "kind": CommandKind.VENUE_STATUS, "order_id": 42, "replacement": 2, "ord_status": OrdStatus.PARTIALLY_FILLED,
+        "cum_qty_e8": 400_000_000, "avg_px_e8": 14_912_345_678, "last_qty_e8": 100_000_000,
+        "last_px_e8": 15_000_000_000, "qty_e8": 1_000_000_000, "price_e8": 15_000_000_000,
+    }  # fmt: skip
+    assert {name: report[name] for name in wanted} == wanted
+
+
+def test_the_end_of_an_order_counts_with_its_total_once_the_numbers_have_begun_anew(street: Street) -> None:
+    end = "37=V7|11=TW000-42|17=X9|150=C|39=C|55=AAPL|54=1|151=0|14=4|6=150"
+    street.hear("8", end, seq=2)
+    before = street.reported()
+    street.session._store.reset()
+    street.hear("8", end, seq=2)
+    after = street.reported()
+    assert before is not None
+    assert after is not None
+    assert (before["kind"], after["kind"]) == (CommandKind.VENUE_REPORT, CommandKind.VENUE_STATUS)
+    assert (after["ord_status"], after["cum_qty_e8"]) == (OrdStatus.EXPIRED, 400_000_000)
+
+
+@pytest.mark.parametrize(
+    ("more", "code"), [("380=1", Reject.VENUE_KNOWS_NOT), ("380=3", Reject.VENUE_SILENT)]
+)
+def test_a_question_that_the_venue_refuses_leaves_the_order_in_doubt(
+    street: Street, more: str, code: Reject
+) -> None:
+    street.session.send([(MsgType.OrderStatusRequest, [(Tag.ClOrdID, "TW000-42")])])
+    street.hear("j", f"45={street.session.next_out - 1}|372=H|58=no|{more}")
+    report = street.reported()
+    assert report is not None
+    assert (report["kind"], report["order_id"], report["code"]) == (CommandKind.FATE_UNKNOWN, 42, code)
+
+
+def test_a_cancel_refused_for_an_unknown_order_is_refused_and_puts_it_in_doubt(street: Street) -> None:
+    street.hear("9", "37=NONE|11=TW000-C7|41=TW000-42|39=8|434=1|102=1|58=which?")
+    refused, doubt = street.reported(), street.reported()
+    assert refused is not None
+    assert doubt is not None
+    assert (refused["exec_type"], doubt["kind"], doubt["order_id"]) == (
+        ExecType.CANCEL_REJECT, CommandKind.FATE_UNKNOWN, 42,
+    )  # fmt: skip
+
+
+def test_terms_of_the_venues_own_are_told_with_what_they_are(street: Street) -> None:
+    street.hear("8", "37=V7|11=TW000-42|17=X9|150=D|39=0|378=1|55=AAPL|54=1|38=8|44=149|151=8|14=0|6=0")
+    report = street.reported()
+    assert report is not None
+    assert (report["kind"], report["exec_type"]) == (CommandKind.VENUE_STATUS, ExecType.RESTATED)
+    assert (report["qty_e8"], report["price_e8"]) == (800_000_000, 14_900_000_000)
+
+
+@pytest.mark.parametrize("average", ["NaN", "-1", "1e40", "ten"])
+def test_an_average_that_is_no_price_is_refused_by_name(street: Street, average: str) -> None:
+    ((_, fields),) = street.hear(
+        "8", f"37=V7|11=TW000-42|17=0|150=I|39=1|55=AAPL|54=1|151=6|14=4|6={average}"
+    )
+    assert "tag 6: AvgPx" in dict(fields)[Tag.Text]
+    assert street.reported() is None

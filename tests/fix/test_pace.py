@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from core.records import EVENT, EventKind, ExecType, OrdStatus, OrdType, Side, TimeInForce
+from core.event_layouts import EVENT
+from core.records import EventKind, ExecType, OrdStatus, OrdType, Side, TimeInForce
 from fix.codec import Framer, parse
 from fix.dictionary import load
 from fix.durable import DurableSession
@@ -19,7 +20,7 @@ from fix.tags import MsgType, Tag
 from fix.throttle import Throttle
 from shared_mem.log_reader import Record
 from shared_mem.ring import Ring
-from tests.fix.peers import Desk, order
+from tests.fix.peers import Desk, no_questions, order
 from tests.fix.wire import NOON_NS, from_peer
 
 SECOND = 1_000_000_000
@@ -108,6 +109,7 @@ class Street:
             lambda _: "AAPL",
             lambda _: "TW000001",
             OrderBodies(load("FIX.4.4"), order_fields=((47, "A"),)),
+            no_questions(),
             logs_out=logs_out,
         )
         self.line = Line(folder, self.router, seq)

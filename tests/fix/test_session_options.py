@@ -392,3 +392,27 @@ def test_a_validator_lets_pass_what_the_session_takes_without_a_value() -> None:
     assert talk.said() == []
     (received,) = [event for event in talk.events if isinstance(event, Received)]
     assert (received.message.get(44), received.message.get(58)) == ("", "")
+
+
+@pytest.mark.parametrize("resets", [True, False])
+def test_a_venue_that_has_lost_its_numbers_is_met_with_new_ones_where_that_is_agreed(resets: bool) -> None:
+    talk = Talk(next_in=10, next_out=20, role=Role.INITIATOR, reset_on_loss=resets)
+    talk.said()
+    told = talk.hear("A", 1, LOGON)
+    assert told == ["35=5|34=21|58=MsgSeqNum too low, expecting 10 but received 1"]
+    talk.lose()
+    talk.session.connected(talk.now_ns)
+    (logon,) = talk.said()
+    assert ("141=Y" in logon, "34=1|" in logon) == (resets, resets)
+
+
+def test_who_has_lost_its_own_numbers_begins_anew_once() -> None:
+    talk = Talk(role=Role.INITIATOR, reset_on_loss=True)
+    talk.said()
+    talk.lose()
+    talk.session.have_lost_count()
+    for wanted in (True, False):
+        talk.session.connected(talk.now_ns)
+        (logon,) = talk.said()
+        assert ("141=Y" in logon) == wanted
+        talk.lose()

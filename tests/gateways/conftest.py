@@ -27,6 +27,7 @@ from actors.tables import Capacity
 from actors.view import StateView
 from core import commands, ids, units
 from core.records import TICK, TICK_BYTES, ExecType, OrdStatus, TickKind
+from core.rejects import Reject
 from gateways.answers import Answers
 from gateways.app import create_app
 from gateways.desk import Desk
@@ -195,6 +196,21 @@ class Market:
 
     def bust(self, order_id: str, exec_id: str) -> None:
         self._report(order_id, ExecType.TRADE_CANCEL, OrdStatus.NEW, exec_ref_id=exec_id)
+
+    def doubt(self, order_id: str, code: Reject) -> None:
+        """The venue does not know the order, or says nothing."""
+        self._ask(self._reports, commands.fate_unknown(order_id=ids.number_of(order_id), code=code))
+
+    def standing(self, order_id: str, status: OrdStatus, cum: str, average: str) -> None:
+        """The venue's answer to how an order stands."""
+        self._venue_seq += 1
+        self._ask(
+            self._reports,
+            commands.venue_status(
+                venue_seq=self._venue_seq, order_id=ids.number_of(order_id), exec_type=ExecType.ORDER_STATUS,
+                ord_status=status, cum_qty_e8=units.qty_e8(cum), avg_px_e8=units.price_e8(average),
+            ),
+        )  # fmt: skip
 
     def confirm_cancel(self, order_id: str) -> None:
         self._report(order_id, ExecType.CANCELED, OrdStatus.CANCELED)

@@ -18,6 +18,8 @@ from websockets.protocol import State
 from websockets.sync.client import ClientConnection, connect
 from websockets.uri import parse_uri
 
+from core.records import OrdStatus
+from core.rejects import Reject
 from gateways import quote_stream, stream_socket, tick_feed, trade_stream
 from tests.gateways.conftest import SOURCE, Gateway, Market, eventually
 
@@ -168,6 +170,25 @@ def test_updates_are_chained_by_sequence(gateway: Gateway, client: httpx.Client,
     fill = updates[-1]
     assert (fill["price"], fill["qty"], fill["position_qty"]) == ("150", "10", "10")
     assert fill["order"]["client_order_id"] == order["client_order_id"]
+
+
+def test_a_doubt_and_what_ends_it_are_shown_and_heard(
+    gateway: Gateway, client: httpx.Client, market: Market
+) -> None:
+    with listening(gateway, gateway.key_id, gateway.secret_key) as stream:
+        order = place(client).json()
+        assert order["fate"] is None
+        market.accept(order["id"])
+        market.doubt(order["id"], Reject.VENUE_KNOWS_NOT)
+        shown = client.get(f"/v2/orders/{order['id']}").json()
+        market.standing(order["id"], OrdStatus.PARTIALLY_FILLED, "4", "150")
+        doubt, found = [hear(stream)["data"] for _ in range(4)][2:]
+    assert (shown["status"], shown["fate"]) == ("new", "unknown")
+    assert (doubt["event"], doubt["order"]["fate"]) == ("restated", "unknown")
+    assert "does not know the order" in doubt["reason"]
+    assert (found["event"], found["qty"], found["order"]["fate"]) == ("partial_fill", "4", None)
+    assert "its own report never came" in found["reason"]
+    assert client.get(f"/v2/orders/{order['id']}").json()["fate"] is None
 
 
 def test_an_account_hears_of_its_own_orders_only(

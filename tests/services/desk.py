@@ -15,9 +15,8 @@ import numpy as np
 
 from core import units
 from core.currencies import USD
-from core.event_layouts import EVENT_LAYOUTS
+from core.event_layouts import EVENT, EVENT_LAYOUTS
 from core.records import (
-    EVENT,
     AccountState,
     BreakKind,
     CommandKind,

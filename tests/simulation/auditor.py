@@ -278,7 +278,7 @@ class Auditor:
 
     def _hold_venue(self, evidence: Evidence, accepted: dict[int, Event]) -> list[Booked]:
         """The venue has every accepted order once and no other; what it says of each is what the desk knows."""
-        messages = [m for m in map(_parsed, evidence.venue_sent) if m["35"] == "8"]
+        messages = [m for m in map(_parsed, evidence.venue_sent) if m["35"] == "8" and m["150"] != "I"]
         tales: defaultdict[int, dict[str, _Fix]] = defaultdict(dict)
         for message in messages:
             order_id = _order_id(message.get("41") or message["11"])

@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
+from actors.fates import open_orders
 from actors.shard import LANE_FILES, Lane
 from actors.view import StateView
 from core.units import price_e8, qty_e8
@@ -15,6 +16,7 @@ from fix.auth import Secrets
 from fix.codec import Framer
 from fix.dictionary import load
 from fix.durable import DurableSession
+from fix.inquiry import Inquiry
 from fix.order_bodies import OrderBodies
 from fix.order_router import OrderRouter, cursor_of, expect_from
 from fix.profiles import files
@@ -26,6 +28,7 @@ from fix.simulator.temper import Temper
 from fix.simulator.trades import NoSuchTrade
 from fix.simulator.venue import Venue
 from fix.store import Store
+from fix.timestamps import NS_PER_S
 from fix.venue import session_config
 from shared_mem.log import CursorInvalid, Reader, Tail
 from shared_mem.log_reader import LogReader
@@ -80,8 +83,13 @@ class RouterHost(Host):
         run = self.machine.run
         view = StateView.attach(run)
         reports = Ring.attach(run / LANE_FILES[Lane.REPORTS_VENUE])
+        clock, tail = self.world.clock, Tail.attach(run)
+        self.inquiry = Inquiry(
+            0, lambda: open_orders(view), reports.try_push, by_mass=True, epoch=lambda: tail.epoch,
+            clock=lambda: clock() / NS_PER_S, names=clock,
+        )  # fmt: skip
         self.router = OrderRouter(
-            0, reports, lambda n: _symbol(view, n), lambda n: _account(view, n), _bodies()
+            0, reports, lambda n: _symbol(view, n), lambda n: _account(view, n), _bodies(), self.inquiry
         )
         self._store = Store(self.folder, self.machine.synced)
         self.session = DurableSession(_config(), self._store, self.router, self.world.clock)
@@ -107,7 +115,7 @@ class RouterHost(Host):
         for name in ("_store", "reader"):
             if name in self.__dict__:
                 getattr(self, name).close()
-        for name in ("session", "router", "reader", "_store", "_end"):
+        for name in ("session", "router", "inquiry", "reader", "_store", "_end"):
             self.__dict__.pop(name, None)
 
     # --- steps ------------------------------------------------------------------------------------------
@@ -159,9 +167,10 @@ class RouterHost(Host):
 
     @property
     def is_quiet(self) -> bool:
-        """Everything that the log asks for is at the venue's door, and nothing is being resent."""
+        """Everything that the log asks for is at the venue's door, nothing is being resent, and nothing is asked."""
         read_to = self.reader.position == self.reader.end_position()
-        return self.session.is_logged_on and read_to and self.session.has_room and not self.session.waits
+        is_on = self.session.is_logged_on and self.session.has_room and not self.session.waits
+        return is_on and read_to and self.inquiry.is_done
 
 
 class VenueHost(Host):

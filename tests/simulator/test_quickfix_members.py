@@ -130,8 +130,17 @@ async def trade_by_quickfix(anna: QuickFix, ben: QuickFix) -> None:
         "80",
         "80",
     ]
+    b7 = [(Tag.ClOrdID, "B7"), AAPL, (Tag.Side, "1")]
+    assert kinds(await asked(ben, 1, (MsgType.OrderStatusRequest, b7))) == ["8I"]
+    assert kinds(await asked(ben, 2, mass_status("S1"))) == ["8I", "8I"]
     of_a_security = mass_cancel("B9", "1", AAPL)
     assert kinds(await asked(ben, 4, of_a_security, mass_cancel("B10", "7"))) == ["r", "84", "84", "r"]
+    assert kinds(await asked(ben, 1, mass_status("S2"))) == ["8I"]  # none is open
+
+
+def mass_status(name: str) -> Outgoing:
+    fields = [(Tag.MassStatusReqID, name), (Tag.MassStatusReqType, "7")]
+    return (MsgType.OrderMassStatusRequest, fields)
 
 
 async def refuse_quickfix(anna: QuickFix) -> None:
@@ -144,6 +153,8 @@ async def refuse_quickfix(anna: QuickFix) -> None:
     assert kinds(await asked(anna, 1, mass_cancel("A8", "1", (Tag.Symbol, "NONE")))) == ["r"]
     assert kinds(await asked(anna, 1, mass_cancel("A9", "3"))) == ["j"]
     assert kinds(await asked(anna, 1, phase("2"))) == ["j"]  # which is the operator's
+    nobody = [(Tag.ClOrdID, "nobody"), AAPL, (Tag.Side, "1")]
+    assert kinds(await asked(anna, 1, (MsgType.OrderStatusRequest, nobody))) == ["8I"]
     status = [(Tag.SecurityStatusReqID, "S"), AAPL, (Tag.SubscriptionRequestType, "0")]
     assert kinds(await asked(anna, 1, (MsgType.SecurityStatusRequest, status))) == ["f"]
 

@@ -110,6 +110,12 @@ def every_kind(desk: Desk) -> None:
     desk.report(placed, ExecType.CANCEL_REJECT)
     desk.timer(CommandKind.EXPIRE, placed, START_NS + HOUR_NS)
     desk.report(placed, ExecType.CANCELED)
+    asked = desk.do(order(1, "asked about")).order_id
+    desk.ask_venue(asked)
+    desk.standing(asked, OrdStatus.PARTIALLY_FILLED, 3, ASK_E8)
+    desk.fate_unknown(asked)
+    desk.resolve(asked, ExecType.TRADE, 2, ASK_E8)
+    desk.resolve(asked, ExecType.CANCELED)
     day = desk.do(order(2, "for the day")).order_id
     desk.timer(CommandKind.DAY_END, day, START_NS + HOUR_NS, account=2)
     desk.apply(commands.move_account(request_id=1, account=3, household=4))
