@@ -63,6 +63,8 @@ EVENTS_PER_APPEND_MAX: Final = 512
 # A resend is written in pieces, each after the one before has left, so that it never fills the buffer itself.
 RESEND_CHUNK: Final = 256
 RESEND_BUFFERED_MAX: Final = 512 * 1024
+# The clock has gone apart from the steady one by so much: it was set. A heartbeat's time-out does not feel less.
+CLOCK_SET_NS: Final = 100_000_000
 # Resend requests that wait for the present one. A peer that asks more often is in a loop (a "resend storm").
 RESENDS_WAITING_MAX: Final = 16
 # What `room` is without a throttle: more than anybody sends in one piece.
@@ -130,12 +132,17 @@ class DurableSession:
         application: Application,
         clock: Callable[[], int] = time.time_ns,
         throttle: Throttle | None = None,
+        steady: Callable[[], int] | None = None,
     ) -> None:
+        """clock: of what is written into messages. steady: of what has passed, which nobody sets: the machine's, or
+        `clock` where that is not the machine's."""
         self.key = SessionKey(config.sender, config.target)
         self._store = store
         self._session = Session(config, store.next_in, store.next_out)
         self._application = application
         self._clock = clock
+        self._steady = steady or (time.monotonic_ns if clock is time.time_ns else clock)
+        self._offset_ns = self._clock() - self._steady()
         self._throttle = throttle
         self._wire: Wire | None = None
         self._waiting: Message | None = None  # offered, and the application was busy
@@ -155,7 +162,7 @@ class DurableSession:
         empty. Raises EncodeError for a value that FIX can't carry (it and those behind it are not sent),
         StoreError.
         """
-        now_ns = self._clock()
+        now_ns = self._now()
         for msg_type, fields in messages:
             self._session.send(msg_type, fields, now_ns)
         if state is not None:
@@ -216,11 +223,11 @@ class DurableSession:
 
     def room(self) -> int:
         """How many messages the peer's throttle leaves room for now; UNTHROTTLED where it has none."""
-        return UNTHROTTLED if self._throttle is None else self._throttle.room(self._clock())
+        return UNTHROTTLED if self._throttle is None else self._throttle.room(self._steady())
 
     def room_for_orders(self) -> int:
         """The same for new orders, which leave some of it to cancels and to the session itself."""
-        return UNTHROTTLED if self._throttle is None else self._throttle.room_for_orders(self._clock())
+        return UNTHROTTLED if self._throttle is None else self._throttle.room_for_orders(self._steady())
 
     @property
     def place(self) -> tuple[int, int]:
@@ -240,7 +247,7 @@ class DurableSession:
 
     def logout(self, text: str = "") -> None:
         """Ends the connection in order: Logout, the peer's Logout, close."""
-        self._session.logout(text, self._clock())
+        self._session.logout(text, self._now())
         self._commit()
 
     def rewind(self, next_in: int) -> None:
@@ -271,7 +278,7 @@ class DurableSession:
     def connected(self, wire: Wire, reset: bool = False) -> None:
         assert self._wire is None, "one connection at a time"
         self._wire = wire
-        self._session.connected(self._clock(), reset)
+        self._session.connected(self._now(), reset)
         self._pump()
 
     def disconnected(self) -> None:
@@ -296,12 +303,12 @@ class DurableSession:
 
     def refuse(self, text: str) -> None:
         """Answers a Logon with a Logout that says why, and closes."""
-        self._session.refuse(text, self._clock())
+        self._session.refuse(text, self._now())
         self._pump()
 
     def tick(self) -> None:
         """Several times a second: heartbeats, time-outs, and what waits for room."""
-        now_ns = self._clock()
+        now_ns = self._now()
         if self._waiting is not None:
             self._session.not_reading(now_ns)
         if self._wire is not None:
@@ -331,11 +338,20 @@ class DurableSession:
         """Closes the store. The session is over for this process."""
         self._store.close()
 
+    def _now(self) -> int:
+        """The clock; the session is told when it was set, so that nobody is taken for dead by it, or for alive."""
+        now_ns = self._clock()
+        moved_ns = now_ns - self._steady() - self._offset_ns
+        if abs(moved_ns) >= CLOCK_SET_NS:
+            self._offset_ns += moved_ns
+            self._session.clock_set(moved_ns)
+        return now_ns
+
     # --- the inside -----------------------------------------------------------------------------------
 
     def _pump(self) -> None:
         """All events in what was received, then one append, then the bytes."""
-        now_ns = self._clock()
+        now_ns = self._now()
         self._in_receive = True
         try:
             if self._waiting is not None and not self._offer(self._waiting):
@@ -385,7 +401,7 @@ class DurableSession:
             self._waiting = None
             if self._wire is not None:
                 self._wire.resume_reading()
-        now_ns = self._clock()
+        now_ns = self._now()
         for msg_type, fields in answers:
             self._session.send(msg_type, fields, now_ns)
         return True
@@ -408,7 +424,7 @@ class DurableSession:
         live = [sent.raw for sent in outgoing if sent.live]
         self._wire.write(b"".join(live))
         if self._throttle is not None:
-            self._throttle.count(self._clock(), len(live))
+            self._throttle.count(self._steady(), len(live))
         if self._wire.buffered() > OUTGOING_BYTES_MAX:
             log.warning(
                 "%s does not read: cut off with %d bytes unread", self.key.target, self._wire.buffered()
@@ -427,7 +443,7 @@ class DurableSession:
             self._wire.abort()
 
     def _start_replay(self, begin: int, end: int) -> None:
-        self._replay = self._session.replay(begin, end, self._store.read(begin, end), self._clock())
+        self._replay = self._session.replay(begin, end, self._store.read(begin, end), self._now())
 
     def _go_on_resending(self) -> None:
         """Writes a resend piece by piece; then, in the same way, what was stored while it ran."""
@@ -443,7 +459,7 @@ class DurableSession:
             if piece:
                 self._wire.write(b"".join(piece))
                 if self._throttle is not None:
-                    self._throttle.count(self._clock(), len(piece))
+                    self._throttle.count(self._steady(), len(piece))
             elif self._resends:
                 self._start_replay(*self._resends.popleft())
             elif self._live_from < self._session.next_out:

@@ -204,6 +204,12 @@ class Session:
         self._events.clear()
         return events
 
+    def clock_set(self, by_ns: int) -> None:
+        """The clock that `now_ns` comes from was set by so much: no time-out is nearer or further for that."""
+        self._since_ns += by_ns
+        self._alive.clock_set(by_ns)
+        self._gap.clock_set(by_ns)
+
     def not_reading(self, now_ns: int) -> None:
         """Its owner has stopped reading for now, so the peer's silence means nothing."""
         self._alive.not_reading(now_ns)

@@ -46,6 +46,11 @@ class KeepAlive:
     def sent(self, now_ns: int) -> None:
         self._sent_ns = now_ns
 
+    def clock_set(self, by_ns: int) -> None:
+        """The clock was set: what has passed since stays what it was."""
+        self._received_ns += by_ns
+        self._sent_ns += by_ns
+
     def silent_ns(self, now_ns: int) -> int:
         return now_ns - self._received_ns
 

@@ -118,6 +118,11 @@ class Gap:
             return self._ask(next_in, gap.end, gap.asked + 1, now_ns)
         return None
 
+    def clock_set(self, by_ns: int) -> None:
+        """As `KeepAlive.clock_set`."""
+        if self._open is not None:
+            self._open.at_ns += by_ns
+
     def _ask(self, begin: int, end: int, asked: int, now_ns: int) -> Ask:
         last_of_piece = begin + self._chunk - 1
         asked_to = last_of_piece if self._chunk and last_of_piece < end else 0

@@ -121,6 +121,8 @@ class FixDoor:
         self._orders = orders
         self._cancels = cancels
         self._clock = clock
+        # What a throttle counts by: a clock that is set back must not shut a client out for so long.
+        self._steady = time.monotonic_ns if clock is time.time_ns else clock
         self._acceptor: Acceptor | None = None
         self._clients: dict[str, Client] = {}  # by CompID
         self._comp_ids: dict[int, str] = {}  # by account
@@ -237,7 +239,7 @@ class FixDoor:
                 return self._replace(session, client, message)
             if message.type == MsgType.OrderCancelRequest:
                 answers = self._cancel(session, client, message)
-                self._throttles[session.key.target].count(self._clock())
+                self._throttles[session.key.target].count(self._steady())
                 return answers
         except MissingTag as missing:
             reason = BusinessReason.CONDITIONALLY_REQUIRED_FIELD_MISSING
@@ -262,7 +264,7 @@ class FixDoor:
         if len(unanswered) >= UNANSWERED_MAX:
             raise Busy(f"{UNANSWERED_MAX} orders of {session.key.target} are unanswered")
         try:
-            _check_pace(throttle, self._clock())
+            _check_pace(throttle, self._steady())
             order = fix_wire.read_order(message)
             self._check_account(client, message)
             instrument = self._view.instrument_by_symbol(order.symbol) if order.symbol.isascii() else None
@@ -286,7 +288,7 @@ class FixDoor:
         except Refusal as no:
             exec_id = f"R{request_id}"
             return [fix_wire.order_refused(message, exec_id, no.reason, str(no), self._clock())]
-        throttle.count(self._clock())
+        throttle.count(self._steady())
         unanswered.add(order.client_order_id)
         return []
 
@@ -330,7 +332,7 @@ class FixDoor:
         if order is None:
             return [fix_wire.cancel_refused(message, _not_known(orig), self._clock())]
         try:
-            _check_pace(throttle, self._clock())
+            _check_pace(throttle, self._steady())
             wanted = fix_wire.read_order(message)
             self._check_account(client, message)
             fix_wire.check_same(wanted, order, symbol_of(self._view, order.instrument))
@@ -349,7 +351,7 @@ class FixDoor:
             self._push_order(command)
         except Refusal as no:
             return [fix_wire.cancel_refused(message, str(no), self._clock(), CxlRejReason.OTHER)]
-        throttle.count(self._clock())
+        throttle.count(self._steady())
         unanswered.add(wanted.client_order_id)
         replaces = Cancel(order.order_id, wanted.client_order_id, orig, is_replace=True)
         self._keep(session, client, request_id, replaces)

@@ -23,6 +23,7 @@ from app.roles.shard import DEMO_CASH_E6
 from core import events, ids
 from core.events import Event
 from core.records import CommandKind, EventKind, ExecType, OrdStatus
+from services.audit.auditor import audit
 from services.schemas import Update
 from shared_mem.log import Reader
 from shared_mem.log_reader import LogReader, Record
@@ -154,6 +155,7 @@ def assert_everyone_agrees(stack: Stack, relay: Relay, trader: Trader) -> None:
     assert_rest_is_the_wire(trader, wire)
     assert_postgres_is_the_log(tables(stack), log)
     assert_the_stream_is_the_log(stack, log)
+    assert_the_desks_own_audit_agrees(stack, log)
     assert_one_mail_per_fill(stack, log)
     assert_a_replay_gives_the_living_state(stack)
     assert_the_ledger_is_the_log(trader, log)
@@ -220,6 +222,16 @@ def assert_the_stream_is_the_log(stack: Stack, log: Log) -> None:
     seqs = [event.seq for event in log.events]
     assert [update.seq for update in updates] == seqs
     assert [update.prior_seq for update in updates] == [0, *seqs[:-1]]
+
+
+def assert_the_desks_own_audit_agrees(stack: Stack, log: Log) -> None:
+    urls = urls_of(stack)
+    report = asyncio.run(
+        audit(log.records, shard=SHARD, postgres_url=urls.postgres_url, nats_url=urls.nats_url)
+    )
+    assert report.agrees, "\n".join(map(str, report.first))
+    assert report.is_complete
+    assert [store.behind for store in report.stores.values()] == [0, 0, 0]
 
 
 def assert_one_mail_per_fill(stack: Stack, log: Log) -> None:

@@ -22,6 +22,7 @@ from tests.acceptance.audit import Log
 from tests.acceptance.conftest import TappedStack
 from tests.acceptance.desk import Trader, eventually, flowing, frozen
 from tests.acceptance.wire import Relay
+from tests.faults.desk import wipe
 from tests.stack import Stack
 
 pytestmark = pytest.mark.stack
@@ -206,6 +207,17 @@ def test_trading_goes_on_while_postgres_and_nats_are_away(stack: Stack, relay: R
         flow.wait_for_orders(MANY)
     unheard = [status for name, status in trader.answers.items() if name not in sent and status in (0, 503)]
     assert unheard == []
+    finish(stack, relay, trader)
+    said = stack.tradewind("audit")
+    assert (said.returncode, said.stdout.splitlines()[-1]) == (0, "they agree")
+
+
+def test_servers_wiped_while_orders_flow_are_built_again(stack: Stack, relay: Relay, trader: Trader) -> None:
+    with flowing(trader) as flow:
+        flow.wait_for_orders(SOME)
+        wipe(stack, "postgres")
+        wipe(stack, "nats")
+        flow.wait_for_orders(SOME)
     finish(stack, relay, trader)
 
 
