@@ -14,7 +14,7 @@ from typing import Final, NamedTuple, TypeAlias
 from core import ids
 from core.currencies import CURRENCIES
 from core.events import Event, break_value, reject_message
-from core.records import NO_LIMIT, EventKind
+from core.records import NO_LIMIT, CommandKind, EventKind
 from core.rejects import Reject
 
 Value: TypeAlias = str | int | bool | None
@@ -48,7 +48,7 @@ _BREAK: Final = (
 )  # fmt: skip
 
 # A reject that says: no such order. Its numbers are nobody's.
-_OF_NO_ORDER: Final = (Reject.ORDER_UNKNOWN, Reject.DUPLICATE_CLIENT_ORDER_ID)
+_OF_NO_ORDER: Final = (Reject.ORDER_UNKNOWN, Reject.DUPLICATE_CLIENT_ORDER_ID, Reject.COMMAND_QUARANTINED)
 _REFUSED: Final = "report_refused"
 _CARRY_A_REJECT: Final = ("rejected", "cancel_reject", "replace_reject")
 _FILLS: Final = ("trade", "trade_correct")
@@ -251,6 +251,21 @@ def _table(event: Event) -> Said:
     }
 
 
+def _quarantine(event: Event, shard: int) -> Said:
+    known = {int(kind): kind.name.lower() for kind in CommandKind}
+    named = 0 < event.order_id < ids.NUMBERS
+    return {
+        "account_id": event.account,
+        "state": _nth(_ACCOUNT_STATE, event.state) if event.state and event.account else None,
+        "kind": known.get(event.original_kind, str(event.original_kind)),
+        "crashes": event.crashes,
+        "lane": event.lane,
+        "order_id": str(ids.order_uuid(shard, event.order_id)) if named else None,
+        "text": _clean(event.text),
+        **_reject(event),
+    }
+
+
 # Kind of event -> the message's kind, and what it says.
 _SAYS: Final[dict[int, tuple[str, Callable[[Event, int], Said]]]] = {
     EventKind.ORDER: ("order", _order),
@@ -261,6 +276,7 @@ _SAYS: Final[dict[int, tuple[str, Callable[[Event, int], Said]]]] = {
     EventKind.GROUP: ("group", lambda event, _shard: _group(event)),
     EventKind.SETTLEMENT: ("settlement", lambda event, _shard: _settlement(event)),
     EventKind.INSTRUMENT_TABLE: ("table", lambda event, _shard: _table(event)),
+    EventKind.QUARANTINE: ("quarantine", _quarantine),
 }
 
 
@@ -316,7 +332,7 @@ def facts_of(event: Event, shard: int) -> Iterator[Fact]:
             yield Fact("accounts", key, "last", {"state": said["state"], **stamp})
             yield Fact("accounts", key, "household", {"household_id": event.group})
             yield _cash(event, said, stamp)
-        case EventKind.BREAK if event.account:
+        case EventKind.BREAK | EventKind.QUARANTINE if event.account and said["state"] is not None:
             yield Fact("accounts", (event.account, 0), "last", {"state": said["state"], **stamp})
         case EventKind.INSTRUMENT if not event.reject_code:
             columns = {name: said[name] for name in _INSTRUMENT_COLUMNS}

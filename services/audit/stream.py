@@ -246,6 +246,7 @@ def _subject(kind: str, shard: int, said: Said) -> str | None:
         "account": (said.get("account"), "rejected" if refused else said.get("state")),
         "instrument": ("", said.get("symbol")),
         "break": (said.get("account"), said.get("kind")),
+        "quarantine": (said.get("account"), said.get("kind")),
         "group": (said.get("group"), "rejected" if refused else said.get("state")),
         "settlement": ("", said.get("date")),
         "table": ("", f"{said.get('kind')}-{said.get('table')}"),

@@ -214,7 +214,7 @@ class Run:
         desk = ShardDesk(place.log_dir, place.run_dir, CAPACITY)
         desk.turn_until_quiet()
         desk.flusher.flush()
-        find_end(place.log_dir, SEGMENT_BYTES, repair=False)
+        find_end(place.log_dir, SEGMENT_BYTES)
         found = [
             (command["request_id"], seq)
             for seq, command in commands_of(place)
