@@ -73,14 +73,16 @@ class Filter:
 def _kinds(text: str | None) -> frozenset[int] | None:
     if text is None:
         return None
-    by_name = {name: kind for kind, name in KINDS.items()}
-    found = set()
+    names = set(KINDS.values())
+    found: set[int] = set()
     for word in text.split(","):
-        if word not in by_name:
-            near = difflib.get_close_matches(word, by_name, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(sorted(by_name))}"
+        if word not in names:
+            near = difflib.get_close_matches(word, names, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(sorted(names))}"
             raise LogWordError(f"--kind {word!r} is no kind of record; {hint}")
-        found.add(by_name[word])
+        found |= {
+            kind for kind, name in KINDS.items() if name == word
+        }  # a command and its event, of one name
     return frozenset(found)
 
 

@@ -15,6 +15,7 @@ import pytest
 
 from app.cli import main
 from app.config import run_dir_of
+from core.records import BreakKind
 from core.units import cash_e6
 from shared_mem import log
 from shared_mem.cursors import Cursor, CursorFile
@@ -75,6 +76,13 @@ def test_account_by_name_and_by_number(a_desk: Desk, capsys: Shown) -> None:
     assert {row["kind"] for row in by_name} == {"account", "deposit", "cash"}
     assert rows(a_desk, capsys, "--account", "2") == by_name
     assert rows(a_desk, capsys, "--account", "77") == []
+
+
+def test_a_word_that_a_command_and_its_event_share_shows_both(a_desk: Desk, capsys: Shown) -> None:
+    a_desk.break_found(BreakKind.MISSING_HERE)
+    found = rows(a_desk, capsys, "--kind", "break")
+    assert [row["kind"] for row in found] == ["break", "break"]
+    assert found[1]["cause_seq"] == found[0]["seq"]
 
 
 def test_order_kind_and_time(a_desk: Desk, capsys: Shown) -> None:
