@@ -40,8 +40,8 @@ down: setup ## stop a desk that was started with --detach
 test: setup web browser ## all tests, with real servers and a real browser
 	@$(BIN)/pytest $(ARGS)
 
-test-faults: setup web strace ## kills, torn files, failing disks, cut networks: everything that tests/faults/ has, with its time
-	@$(BIN)/pytest tests/faults -m "faults or not faults" --durations=0 $(ARGS)
+test-faults: setup web strace ## kills, torn files, failing disks, cut networks: all of tests/faults/ and simulation/, with their time
+	@$(BIN)/pytest tests/faults tests/simulation -m "faults or not faults" --durations=0 $(ARGS)
 
 simulate: setup ## seeded stories of a desk to which everything happens: SEEDS=1000, FIRST=1, STEPS=600
 	@$(PYTHON) -m tests.simulation --seeds $(SEEDS) --first $(FIRST) --steps $(STEPS) $(ARGS)
