@@ -29,6 +29,7 @@ _EVENTS_FROM: Final = 100
 _CENT: Final = Decimal("0.000001")
 
 _ADMIN: Final = frozenset("012345A")
+_STATUS: Final = "I"  # ExecType of an answer to a question, which tells nothing new
 
 _Fix = dict[str, str]
 # Header fields that a message sent again may have otherwise, and the trailer.
@@ -167,7 +168,7 @@ class Auditor:
             self._hold_number(direction, message)
             if "11" in message and message["35"] in "DFG" and direction == "desk":
                 self._hold_same(self._cl_ord_ids, message["11"], message, "ClOrdID")
-            if "17" in message and message["35"] == "8" and direction == "venue":
+            if message["35"] == "8" and message["150"] != _STATUS and direction == "venue":
                 self._hold_same(self._exec_ids, message["17"], message, "ExecID")
 
     def _hold_number(self, direction: str, message: _Fix) -> None:
@@ -278,7 +279,7 @@ class Auditor:
 
     def _hold_venue(self, evidence: Evidence, accepted: dict[int, Event]) -> list[Booked]:
         """The venue has every accepted order once and no other; what it says of each is what the desk knows."""
-        messages = [m for m in map(_parsed, evidence.venue_sent) if m["35"] == "8" and m["150"] != "I"]
+        messages = [m for m in map(_parsed, evidence.venue_sent) if m["35"] == "8" and m["150"] != _STATUS]
         tales: defaultdict[int, dict[str, _Fix]] = defaultdict(dict)
         for message in messages:
             order_id = _order_id(message.get("41") or message["11"])

@@ -18,7 +18,7 @@ from fix.dictionary import load
 from fix.durable import DurableSession
 from fix.inquiry import Inquiry
 from fix.order_bodies import OrderBodies
-from fix.order_router import OrderRouter, cursor_of, expect_from
+from fix.order_router import OrderRouter, cursor_of, expect_from, follow_lost_store
 from fix.profiles import files
 from fix.session import SessionConfig
 from fix.simulator.exchange import Exchange
@@ -93,6 +93,8 @@ class RouterHost(Host):
         )
         self._store = Store(self.folder, self.machine.synced)
         self.session = DurableSession(_config(), self._store, self.router, self.world.clock)
+        if follow_lost_store(self.session, view.venue_seq(), tail.written):
+            self.world.saw("a session's store is lost")
         expect_from(self.session, view.venue_seq())
         self.reader = self._reader()
         self._end: End | None = None

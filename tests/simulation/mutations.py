@@ -123,7 +123,10 @@ def _numbers_again() -> Iterator[None]:
         left_out = segment_bytes // RECORD_HEADER_BYTES
         return end._replace(next_seq=end.next_seq - left_out) if end.next_seq > 1 else end
 
-    with patch.object(shared_mem.log_writer, "find_end", lowered):
+    with (
+        patch.object(shared_mem.log_writer, "find_end", lowered),
+        patch.object(shared_mem.log_writer, "numbered_from", lambda _: 0),
+    ):
         yield
 
 
