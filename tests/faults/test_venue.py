@@ -11,6 +11,7 @@ import shutil
 import time
 from collections import Counter
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import pytest
@@ -55,6 +56,10 @@ def unknown_fates(stack: Stack) -> int:
     return int(stack.refresh()["orders_of_unknown_fate"])
 
 
+def are_filled(trader: Trader, orders: list[dict[str, Any]]) -> bool:
+    return all(trader.order(order)["status"] == "filled" for order in orders)
+
+
 def asked(relay: Relay) -> int:
     """How many orders the venue was asked about, one by one or all of them."""
     kinds = Counter(m[35] for m in Wire(relay).sent)
@@ -96,9 +101,9 @@ def test_what_the_venue_filled_while_the_router_was_away_is_booked_once(
             sent = [trader.send("buy", symbol, 5) for symbol in ("KO", "PFE", "BAC")]
             old = stack.kill("fix")
         stack.wait_for_restart("fix", old)
-        for order in sent:
-            assert order is not None
-            eventually(lambda order=order: trader.order(order)["status"] == "filled", "the fill")
+        orders = [order for order in sent if order is not None]
+        assert len(orders) == len(sent), trader.answers
+        eventually(partial(are_filled, trader, orders), "the fills")
     trader.cancel_all()
     audit.assert_everyone_agrees(stack, relay, trader)
 
