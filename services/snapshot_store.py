@@ -116,9 +116,11 @@ class SnapshotStore:
             await connection.close()
 
     async def stored(self, shard: int) -> list[Stored]:
-        """What there is, newest first."""
-        connection = await database.connect_migrated(self._url)
+        """What there is, newest first; nothing in a database that is new or was wiped."""
+        connection = await database.connect(self._url)
         try:
+            if await connection.fetchval("SELECT to_regclass('snapshots')") is None:
+                return []
             rows = await connection.fetch(
                 f"SELECT {', '.join(Stored._fields)} FROM snapshots WHERE shard = $1 ORDER BY epoch DESC, seq DESC",
                 shard,

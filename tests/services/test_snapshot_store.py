@@ -66,6 +66,10 @@ async def test_the_newest_snapshot_comes_back_as_it_was_saved(a_store: SnapshotS
     assert await newest_whole(a_store, 0) == newest
 
 
+async def test_a_database_without_tables_has_no_snapshot(postgres_url: str) -> None:
+    assert await SnapshotStore(postgres_url).stored(0) == []
+
+
 async def test_the_last_three_are_kept_and_their_chunks_only(
     a_store: SnapshotStore, postgres_url: str
 ) -> None:
