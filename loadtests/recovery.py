@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
 
@@ -62,18 +62,19 @@ OWN_INSTRUMENTS: Final = 20
 QTY_E8: Final = 10**8
 
 
-class Trading(NamedTuple):
-    """A desk, and how many orders it has seen."""
+class Trading:
+    """A desk on which orders come and are filled, each once."""
 
-    desk: Desk
-    orders: list[int]
+    def __init__(self, desk: Desk) -> None:
+        self.desk = desk
+        self._orders = 0
 
     def go_on(self, orders: int, accounts: int) -> None:
         """So many orders, and a fill that ends each."""
         while orders > 0:
             count = min(orders, BATCH)
-            first = sum(self.orders)
-            self.orders.append(count)
+            first = self._orders
+            self._orders += count
             drawn, random = draw(accounts, count, seed=first)
             instruments = (drawn * 13 + random % OWN_INSTRUMENTS) % INSTRUMENTS + 1
             next_seq = int(self.desk.shard.out.pen[P_SEQ])
@@ -117,7 +118,7 @@ def _trading(capacity: Capacity, accounts: int) -> Iterator[Trading]:
         desk = Desk(Path(folder), capacity, log_dir=Path(disk), flushing=True)
         try:
             desk.open_market(accounts)
-            yield Trading(desk, [])
+            yield Trading(desk)
         finally:
             desk.close()
 
