@@ -27,7 +27,7 @@ from shared_mem.log import KIND_CLOSING, KIND_PADDING, RECORD_HEADER_BYTES
 
 if TYPE_CHECKING:
     from actors.replay import Replica
-    from shared_mem.log_reader import LogReader
+    from shared_mem.log_view import Source
 
 SKIPS_FILE: Final = "skips.json"
 # A log that needs more than this is not to be saved by leaving things out.
@@ -120,9 +120,9 @@ def groups(raw: bytes, start: int, segment: int, is_end: bool) -> Iterator[Group
         yield open_one._replace(end=min(at, len(raw)), last_seq=last_seq)
 
 
-def go_past(replica: Replica, reader: LogReader, skip: Skip) -> None:
+def go_past(replica: Replica, reader: Source, skip: Skip) -> None:
     """From the skipped command, where the replica stands, to where the log may not differ any more."""
-    segment = reader.tail.segment_bytes
+    segment = replica.segment_bytes
     while True:
         end = reader.end_position() if skip.until == NOT_YET else min(skip.until, reader.end_position())
         raw = reader.raw(end)

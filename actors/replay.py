@@ -38,7 +38,7 @@ from shared_mem import log
 from shared_mem.atomics import copy_bytes, load_i64, load_u16, load_u32, store_i64
 from shared_mem.jit import jit
 from shared_mem.log import LogCorrupt
-from shared_mem.log_reader import LogReader
+from shared_mem.log_view import Source
 
 # Kinds of records below this are commands (core/records.py).
 _EVENTS_FROM: Final = 100
@@ -248,7 +248,7 @@ class Replica:
 
     def __init__(self, capacity: Capacity, segment_bytes: int, state: State | None = None) -> None:
         self.state = state if state is not None else private_state(capacity)
-        self._segment_bytes = segment_bytes
+        self.segment_bytes = segment_bytes
         self._scratch = mmap.mmap(-1, log.DATA + SCRATCH_BYTES + log.RECORD_BYTES_MAX)
         base = np.frombuffer(self._scratch, np.uint8).ctypes.data
         self._command = command_slot()
@@ -295,7 +295,7 @@ class Replica:
         return int(used)
 
     def _place(self, position: int) -> str:
-        return log.place_of(position, self._segment_bytes)
+        return log.place_of(position, self.segment_bytes)
 
     def apply_anyhow(self, raw: bytes, position: int) -> None:
         """Apply one command with its events, whether it gives these events or others (actors/amended.py)."""
@@ -304,7 +304,7 @@ class Replica:
 
     def follow(
         self,
-        reader: LogReader,
+        reader: Source,
         progress: Callable[[int, int], None] | None = None,
         watch: Watch | None = None,
     ) -> int:
@@ -316,7 +316,7 @@ class Replica:
 
     def pass_skips(
         self,
-        reader: LogReader,
+        reader: Source,
         progress: Callable[[int, int], None] | None = None,
         watch: Watch | None = None,
     ) -> bool:
@@ -332,7 +332,7 @@ class Replica:
 
     def _follow(
         self,
-        reader: LogReader,
+        reader: Source,
         bound: int,
         progress: Callable[[int, int], None] | None,
         watch: Watch | None,
@@ -357,7 +357,7 @@ class Replica:
 
     def _one_by_one(self, raw: bytes, start: int, is_end: bool, watch: Watch) -> int:
         used = 0
-        for group in groups(raw, start, self._segment_bytes, is_end):
+        for group in groups(raw, start, self.segment_bytes, is_end):
             watch.one(start + group.begin, group.end - group.begin)
             self.advance(raw[group.begin : group.end], start + group.begin, True)
             used = group.end

@@ -342,14 +342,16 @@ class Shard:
         *,
         epoch: int = 0,
         first_seq: int = 1,
+        taken_over: int = 0,
         progress: Callable[[int, int], None] | None = None,
         watch: Watch | None = None,
     ) -> Recovered:
         """Bring the state back: the newest snapshot that can be used, then the log's tail. Raises LogError or
         SegmentError; then nothing was published, and of the log at most a torn tail was cut. epoch: this owner's, where
-        somebody gives them out; it is never lower than the log's. first_seq: of a new log's records. watch: is told
-        what is being replayed."""
-        self._open_log(offers, epoch, first_seq)
+        somebody gives them out; it is never lower than the log's. first_seq: of a new log's records. taken_over: the
+        epoch in which this host took the log over from another, if it did: what an earlier owner had beyond the log's
+        end was given up then. watch: is told what is being replayed."""
+        self._open_log(offers, epoch, first_seq, taken_over)
         begun = self._begin(offers)
         replica = Replica(self._capacity, self._segment_bytes, self.state)
         self._ahead = Ahead(self._segment, self.state)
@@ -375,9 +377,9 @@ class Shard:
             state_hash(self.state),
         )
 
-    def _open_log(self, offers: Sequence[Offer], epoch: int, first_seq: int) -> None:
+    def _open_log(self, offers: Sequence[Offer], epoch: int, first_seq: int, taken_over: int) -> None:
         def witness(end: int, last_epoch: int) -> None:
-            is_not_cut_short(offers, self._log_dir, end, last_epoch, self._segment_bytes)
+            is_not_cut_short(offers, self._log_dir, end, max(last_epoch, taken_over), self._segment_bytes)
 
         readable(self._log_dir, "records", RECORDS_VERSION)
         self.writer = LogWriter.open(

@@ -25,6 +25,7 @@ from app import lock
 from app.config import Config
 from app.faults import StackError
 from app.log_tool import segment_bytes_of
+from app.ownership import taken_over
 from app.stored_snapshots import all_offers
 from core.records import RECORDS_VERSION
 from shared_mem import log
@@ -129,7 +130,9 @@ def _ground(config: Config, offers: list[Offer]) -> _Ground:
     else:
         size = segment_bytes_of(config.log_dir)
         end = find_end(config.log_dir, size)
-    is_not_cut_short(offers, config.log_dir, end.position, end.epoch, size)
+    taken = taken_over(config)
+    epoch = max(end.epoch, taken.epoch if taken else 0)
+    is_not_cut_short(offers, config.log_dir, end.position, epoch, size)
     view = LogView(config.log_dir, size, end.position, tail)
     return _Ground(
         view,
@@ -162,12 +165,8 @@ def _replay(findings: Findings, view: LogView, offers: list[Offer], capacity: Ca
 
 def bring(replica: Replica, view: LogView) -> None:
     """Forward to the view's end. Raises LogCorrupt where the log can't be replayed to there."""
-    rest = b""
-    for position, piece in view.pieces(replica.position):
-        start = position - len(rest)
-        rest += piece
-        rest = rest[replica.advance(rest, start, position + len(piece) >= view.end) :]
-    if rest:
+    replica.follow(view)
+    if replica.position != view.end:
         raise LogCorrupt(
             f"the log ends at position {view.end}, and can be replayed to {replica.position} only; restore it from "
             "a copy or a standby",

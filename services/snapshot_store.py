@@ -131,7 +131,7 @@ class SnapshotStore:
 
     async def blobs(self, stored: Stored) -> dict[str, bytes]:
         """Of one snapshot, with lengths and checksums right. Raises SnapshotBroken."""
-        connection = await database.connect_migrated(self._url)
+        connection = await database.connect(self._url)
         try:
             async with connection.transaction(isolation="repeatable_read", readonly=True):
                 return await _read_blobs(connection, stored.snapshot_id, stored.blob_count)

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 import numpy as np
 
@@ -31,6 +30,19 @@ _RECORD: Final = struct.Struct("<HHIQqII")  # the header, as it is laid out in s
 PIECE_BYTES: Final = 4 << 20
 
 
+class Source(Protocol):
+    """What a replay reads: the log from `position` on, which the replay moves. A LogReader, or a LogView."""
+
+    position: int
+
+    @property
+    def log_dir(self) -> Path: ...
+
+    def end_position(self) -> int: ...
+
+    def raw(self, end: int) -> bytes: ...
+
+
 class Head(NamedTuple):
     """What stands in a record's header and names it."""
 
@@ -49,15 +61,23 @@ def living_tail(log_dir: Path, run_dir: Path) -> Tail | None:
 
 
 class LogView:
-    """The bytes from `first` to `end`. tail: as `living_tail` gives it."""
+    """The bytes from `first` to `end`. tail: as `living_tail` gives it. `position`: where a replay of it stands."""
 
     def __init__(self, log_dir: Path, segment_bytes: int, end: int, tail: Tail | None = None) -> None:
-        self.log_dir = log_dir
+        self.position = 0
+        self._log_dir = log_dir
         self.segment_bytes = segment_bytes
         self.end = end
         self._tail = tail
         numbers = segment_numbers(log_dir)
         self.first = numbers[0] * segment_bytes if numbers else (tail.start if tail is not None else 0)
+
+    @property
+    def log_dir(self) -> Path:
+        return self._log_dir
+
+    def end_position(self) -> int:
+        return self.end
 
     def read(self, position: int, length: int) -> bytes:
         """`length` bytes, not across a segment's end. Raises CursorInvalid where they are not kept."""
@@ -66,7 +86,7 @@ class LogView:
             return raw
         number, offset = divmod(position, self.segment_bytes)
         try:
-            descriptor = os.open(segment_path(self.log_dir, number), os.O_RDONLY)
+            descriptor = os.open(segment_path(self._log_dir, number), os.O_RDONLY)
         except FileNotFoundError:
             raise CursorInvalid(
                 f"what stood at {place_of(position, self.segment_bytes)} is not kept any more"
@@ -76,16 +96,16 @@ class LogView:
         finally:
             os.close(descriptor)
 
-    def pieces(self, position: int) -> Iterator[tuple[int, bytes]]:
-        """(position, bytes) from `position` to the end, in pieces of PIECE_BYTES at most, none across a segment's
-        end."""
-        while position < self.end:
-            left = self.segment_bytes - position % self.segment_bytes
-            raw = self.read(position, min(self.end - position, left, PIECE_BYTES))
-            yield position, raw
-            if not raw:
-                return
-            position += len(raw)
+    def raw(self, end: int) -> bytes:
+        """From `position`, at most PIECE_BYTES and not past `end`, over segments' ends."""
+        pieces: list[bytes] = []
+        at, end = self.position, min(end, self.end, self.position + PIECE_BYTES)
+        while at < end:
+            pieces.append(self.read(at, min(end - at, self.segment_bytes - at % self.segment_bytes)))
+            if not pieces[-1]:
+                break
+            at += len(pieces[-1])
+        return b"".join(pieces)
 
     def record_before(self, position: int) -> Head | None:
         """The record that ends at `position`; None where none ends there, or what stands before it is not kept."""

@@ -157,10 +157,15 @@ def main(config: Config, ready: Callable[[], None]) -> None:
     shard = Shard(config.log_dir, config.run_dir, config.shard, idle=strategy(config.idle))
     claimed = ownership.claim(config) if config.standby_key is not None else None
     kept = ownership.Lease(config, claimed) if claimed is not None else None
+    taken = ownership.taken_over(config)
     try:
-        epoch = claimed.epoch if claimed else claim_epoch(config)
-        first_seq = ids.first_number(time.time_ns())
-        found = shard.recover(offers(config), epoch=epoch, first_seq=first_seq, watch=watch)
+        found = shard.recover(
+            offers(config),
+            epoch=claimed.epoch if claimed else claim_epoch(config),
+            first_seq=ids.first_number(time.time_ns()),
+            taken_over=taken.epoch if taken else 0,
+            watch=watch,
+        )
     except LogError as error:
         # One line that says what a person can do: the supervisor shows a process's last one.
         look = "`tradewind recover --dry-run` looks without changing anything"

@@ -48,13 +48,13 @@ def changed(snapshot: Snapshot, **values: object) -> Snapshot:
     return Snapshot(**{**{name: getattr(snapshot, name) for name in Snapshot.__struct_fields__}, **values})
 
 
-def recovered(desk: Desk, *offers: Offer, keep_tail: bool = False) -> Recovered:
+def recovered(desk: Desk, *offers: Offer, keep_tail: bool = False, taken_over: int = 0) -> Recovered:
     """By a whole shard, from what is offered and the log's files."""
     desk.flusher.flush()
     if not keep_tail:
         log.tail_path(desk.run_dir).unlink(missing_ok=True)
     shard = Shard(desk.log_dir, desk.run_dir, capacity=CAPACITY, segment_bytes=SEGMENT_BYTES)
-    found = shard.recover(offers)
+    found = shard.recover(offers, taken_over=taken_over)
     shard.writer.close()
     shard._bell.close()
     return found
@@ -258,6 +258,13 @@ def test_a_snapshot_that_a_later_owner_went_on_without_is_refused(
     shard.writer.close()
     shard._bell.close()
     assert recovered(a_traded_desk, offer(ahead), keep_tail=True).state_hash == stored.hash
+
+
+def test_what_an_owner_had_beyond_a_take_over_is_given_up(a_traded_desk: Desk, stored: Stored) -> None:
+    """A standby whose copy ended earlier has taken the log over; the former owner's snapshot is in Postgres."""
+    ahead = changed_registers(take(a_traded_desk.state), log_position=a_traded_desk.writer.position + 1000)
+    found = recovered(a_traded_desk, offer(ahead), offer(stored.newer), taken_over=ahead.epoch + 1)
+    assert (found.snapshot_seq, found.state_hash) == (stored.newer.seq, stored.hash)
 
 
 def changed_registers(snapshot: Snapshot, *, log_position: int) -> Snapshot:
