@@ -14,6 +14,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
+from actors.amended import Skip, add_skip
 from actors.shard import Recovered, Shard
 from actors.tables import Capacity
 from app import config as configuration
@@ -166,6 +167,19 @@ def test_damage_under_a_living_tail_is_found_where_the_replay_meets_it(a_desk: D
     found = looked_at(config)
     assert "the record in 0000000000.log at offset 0 (position 0) is damaged" in found.halts
     assert len(found.ways_out) == 1
+
+
+def test_what_an_operator_left_out_is_left_out_here_too(a_desk: Desk, tmp_path: Path) -> None:
+    config = config_of(tmp_path)
+    begin, seq = a_desk.writer.position, a_desk.writer.next_seq
+    a_desk.do(deposit(7))
+    a_desk.flusher.flush()
+    lose_memory(config)
+    with_it = looked_at(config).state_hash
+    add_skip(config.log_dir, Skip(begin, seq))
+    found = looked_at(config)
+    assert (found.halts, found.state_hash != with_it) == ("", True)
+    assert started(config).state_hash == found.state_hash
 
 
 def test_beside_a_running_desk_it_looks_and_leaves_no_trace(a_desk: Desk, tmp_path: Path) -> None:
