@@ -86,9 +86,8 @@ class _Audit:
         try:
             connection = await database.connect(url)
             closing.push_async_callback(_closed, connection)
-            await closing.enter_async_context(
-                connection.transaction(isolation="repeatable_read", readonly=True)
-            )
+            # Never ended: it only reads, and the connection is dropped whatever state the server is in.
+            await connection.transaction(isolation="repeatable_read", readonly=True).start()
             done = await tables.cursors(connection, self._shard)
         except asyncpg.UndefinedTableError:
             self._postgres_is_ill("its tables are not there yet")
