@@ -63,7 +63,6 @@ CURSOR_LAG_RECORDS_MAX: Final = 4096
 
 _NS_PER_MS: Final = 1_000_000
 
-
 NOT_ARMED: Final = -1
 
 # The shard's answers to what went into the orders' ring.
@@ -126,9 +125,8 @@ class FixDoor:
         self._acceptor: Acceptor | None = None
         self._clients: dict[str, Client] = {}  # by CompID
         self._comp_ids: dict[int, str] = {}  # by account
-        self._unanswered: dict[
-            int, set[str]
-        ] = {}  # by account: ClOrdIDs pushed, of which the log says nothing yet
+        # By account: ClOrdIDs pushed, of which the log says nothing yet.
+        self._unanswered: dict[int, set[str]] = {}
         self._admitted: dict[str, tuple[int, FixRules]] = {}
         self._rules: dict[str, FixRules] = {}  # by CompID, of its last Logon
         self._throttles: dict[str, Throttle] = {}  # by CompID
