@@ -209,14 +209,15 @@ def test_the_command_says_it_to_people_and_to_programs(a_desk: Desk, tmp_path: P
 
 
 def test_a_shard_that_can_not_recover_ends_with_one_line_for_a_person(a_desk: Desk, tmp_path: Path) -> None:
-    config = config_of(tmp_path)
-    lose_memory(config)
+    config = config_of(tmp_path / "copy")  # the log's writer is this process
+    shutil.copytree(a_desk.log_dir, config.log_dir)
     bad = log.segment_path(config.log_dir, 0)
     flip(bad, 40)
     where = ("--data-dir", str(config.data_dir), "--postgres-url", AWAY, "--shard", SHARD)
     ended = subprocess.run(
         [sys.executable, "-m", "app.cli", "run", "shard", *where], capture_output=True, text=True, check=False
     )
+    shutil.rmtree(config.run_dir)
     assert ended.returncode == 1
     last = ended.stderr.splitlines()[-1]
     assert last.startswith(f"no recovery: {bad} is damaged at offset 0 (position 0): ")
