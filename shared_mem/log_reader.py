@@ -97,9 +97,14 @@ def segment_before(log_dir: Path, segment_bytes: int, seq: int) -> Cursor:
 
 
 def _first_seq(log_dir: Path, number: int) -> int:
-    """Of the record that a segment file begins with."""
-    with segment_path(log_dir, number).open("rb") as file:
-        return int(_RECORD.unpack(file.read(RECORD_HEADER_BYTES))[3])
+    """Of the record that a segment file begins with; 0 for none. While the disk is full, an empty file is there for
+    a moment, again and again."""
+    try:
+        with segment_path(log_dir, number).open("rb") as file:
+            head = file.read(RECORD_HEADER_BYTES)
+    except FileNotFoundError:
+        return 0
+    return int(_RECORD.unpack(head)[3]) if len(head) == RECORD_HEADER_BYTES else 0
 
 
 class LogReader:
