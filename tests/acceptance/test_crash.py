@@ -30,6 +30,7 @@ pytestmark = pytest.mark.stack
 SYMBOL = "KO"
 CENT = Decimal("0.01")
 MORE_THAN_ANY_QUOTE_SHOWS = 4_000
+LESS_THAN_A_QUOTE_SHOWS = 1_000
 # Orders between two blows: enough that each blow falls among orders on their way.
 SOME = 25
 MANY = 100
@@ -111,9 +112,18 @@ def partly_filled(trader: Trader) -> dict[str, Any] | None:
     return None
 
 
+def _lots(qty: int) -> Iterator[int]:
+    """A quantity in pieces that the market takes at once."""
+    for begin in range(0, qty, LESS_THAN_A_QUOTE_SHOWS):
+        yield min(LESS_THAN_A_QUOTE_SHOWS, qty - begin)
+
+
 @contextmanager
 def open_orders_of_every_kind(stack: Stack, trader: Trader) -> Iterator[Picture]:
     """A position, orders that rest, one of them partly filled; and nothing that moves them."""
+    for held in trader.get("/v2/positions"):  # what flowed before has spent the cash, the more the longer it flowed
+        for qty in _lots(int(Decimal(held["qty"]))):
+            trader.filled("sell", held["symbol"], qty)
     trader.filled("buy", SYMBOL, 100)
     for _ in range(3):
         far_order(trader)

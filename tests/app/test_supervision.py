@@ -23,7 +23,7 @@ from tests.stack import ROOT
 
 def test_status_says_everything_a_program_needs(tiny: TinyStack) -> None:
     status = tiny.refresh()
-    assert set(status) == {"ready", "endpoints", "demo", "processes"}
+    assert set(status) == {"ready", "endpoints", "demo", "processes", "orders_of_unknown_fate"}
     assert status["ready"] is True
     port = tiny.port_base
     assert status["endpoints"] == {
