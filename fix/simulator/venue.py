@@ -25,8 +25,8 @@ from fix.simulator.temper import Temper
 
 
 class Venue:
-    """`exchange` is new; `folder` has the sessions' stores and the outbox, and may be empty. Raises
-    StoreError."""
+    """`exchange` is new; `folder` has the sessions' stores and the outbox, and may be empty. `clock` is the market's,
+    `session_clock` that of the sessions, whose members have clocks of their own. Raises StoreError."""
 
     def __init__(
         self,
@@ -39,13 +39,14 @@ class Venue:
         temper: Temper | None = None,
         copy_faults: CopyFaults | None = None,
         configure: Configure | None = None,
+        session_clock: Callable[[], int] = time.time_ns,
     ) -> None:
         self.exchange = exchange
         untold = restore(exchange, folder)
         self._outbox = Outbox(folder, sync)
         copies = DropCopies(self._session, self._fail, copy_faults)
         self.simulator = Simulator(exchange, self._session, clock, self._outbox, self._fail, copies, temper)
-        self.acceptor = Acceptor(folder, comp_id, self.simulator, admit, sync, clock, configure)
+        self.acceptor = Acceptor(folder, comp_id, self.simulator, admit, sync, session_clock, configure)
         self.simulator.tell(untold)
         for session in self.acceptor.sessions():
             if is_copy(session.key.target):

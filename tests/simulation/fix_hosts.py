@@ -196,8 +196,9 @@ class VenueHost(Host):
         self.exchange = Exchange({s: Instrument(tick, lot) for s in SYMBOLS}, self.liquidity)
         temper = Temper(self._ill_seed + self.world.steps) if self._ill_seed is not None else None
         self.venue = Venue(
-            self.exchange, self.folder, VENUE, only({DESK}), sync=True, clock=self.world.clock, temper=temper
-        )
+            self.exchange, self.folder, VENUE, only({DESK}), sync=True, clock=self.world.clock, temper=temper,
+            session_clock=self.world.clock,
+        )  # fmt: skip
         for symbol, (bid, ask, index) in self._quotes.items():
             self.liquidity.on_quote(symbol, bid, ask, qty_e8(0), qty_e8(0), index)
 
