@@ -31,6 +31,7 @@ from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 from services import jetstream, schemas
 from services.backlog import Backlog, BeginningGone, Holder
 from services.backoff import Backoff
+from services.cancelling import end_if_cancelled
 from services.database import POSTGRES_TROUBLE
 from services.names import NamesUnavailable
 from services.schemas import Update
@@ -153,6 +154,7 @@ class Follower:
                 _log.warning("%s: %s; trying again", self._effect.name, str(error) or type(error).__name__)
             finally:
                 await self._effect.close()
+            end_if_cancelled()
             await self._backoff.pause()
 
     async def _run_one_connection(self) -> None:
@@ -166,6 +168,7 @@ class Follower:
                 self._serving = True
                 self._on_serving()
             while True:
+                end_if_cancelled()
                 try:
                     messages = await subscription.fetch(BATCH_MAX, timeout=FETCH_S)
                 except nats.errors.TimeoutError:
@@ -228,6 +231,7 @@ class Follower:
             after = Place(updates[-1].seq, place.message)
             async with asyncio.timeout(ACK_WAIT_S):
                 await self._effect.apply(updates, place, after)
+            end_if_cancelled()
             place = after
         return place
 

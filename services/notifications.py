@@ -38,6 +38,7 @@ import asyncpg
 
 from services import database
 from services.backlog import BeginningGone
+from services.cancelling import end_if_cancelled
 from services.cursor_table import Connection, move_place, read_place
 from services.follower import Place
 from services.schemas import BreakUpdate, OrderUpdate, Update
@@ -136,6 +137,7 @@ class Notifications:
             hostname=self._smtp_host, port=self._smtp_port, timeout=SMTP_TIMEOUT_S
         ) as smtp:
             for row in unconfirmed:
+                end_if_cancelled()
                 execution_id = row["execution_id"]
                 if await _handed_over(smtp, mail_of(told[execution_id], self._recipient)):
                     await connection.execute(

@@ -32,6 +32,7 @@ from core import events
 from core.events import Event
 from services import jetstream, schemas
 from services.backoff import Backoff
+from services.cancelling import end_if_cancelled
 from services.names import Names, NamesUnavailable
 from services.pipeline import WINDOW, Pipeline
 from services.translate import EVENT_KINDS, to_update
@@ -128,6 +129,7 @@ class Publisher:
                 await self._run_one_connection()
             except (*jetstream.NATS_TROUBLE, NamesUnavailable, SegmentMissing) as error:
                 _log.warning("publisher: %s; trying again", str(error) or type(error).__name__)
+            end_if_cancelled()
             await self._backoff.pause()
 
     async def _run_one_connection(self) -> None:
@@ -155,6 +157,7 @@ class Publisher:
                     self._on_serving()
                     self._on_serving = _already_said
                     while True:
+                        end_if_cancelled()
                         await run.publish_what_there_is(self._cursor_file)
                         await self._wait_for_records(log, wake, client, context, pipeline.last_message)
                 finally:
@@ -252,6 +255,7 @@ class _Run:
         records: Sequence[LogRecord] = self._unpublished or self._log.read(READ_RECORDS)
         self._unpublished = []
         while records:
+            end_if_cancelled()
             for record in records:
                 if record.kind in EVENT_KINDS:
                     await self._publish(record)

@@ -43,6 +43,13 @@ async def eventually(condition: Callable[[], Awaitable[object]]) -> None:
     raise AssertionError("it never came to hold")
 
 
+async def stop(task: asyncio.Task[None]) -> None:
+    """Cancel it and see it end. It keeps its place with its effect: once is enough, and nothing is waited for."""
+    task.cancel()
+    _, running = await asyncio.wait([task], timeout=30)
+    assert not running, f"it goes on though it was cancelled: {task}"
+
+
 class Server:
     """An embedded server that a test can stop, pause, kill and start again."""
 

@@ -23,7 +23,7 @@ from services.follower import Effect, Follower, Place, PlaceMoved, StreamGap
 from services.portfolio import Portfolio
 from services.schemas import Update
 from services.translate import EVENT_KINDS, to_update
-from tests.services.conftest import NatsServer, PostgresServer, eventually
+from tests.services.conftest import NatsServer, PostgresServer, eventually, stop
 from tests.services.desk import Desk
 from tests.services.test_publisher import published, running, trade
 
@@ -38,8 +38,7 @@ async def following(nats_url: str, effect: Effect) -> AsyncIterator[asyncio.Task
     try:
         yield task
     finally:
-        task.cancel()
-        await asyncio.wait([task])
+        await stop(task)
 
 
 async def fetch(url: str, sql: str) -> list[dict[str, Any]]:
@@ -227,6 +226,40 @@ async def test_messages_taken_by_one_who_died_are_not_lost(
         async with following(nats_server.url, Portfolio(postgres_url, 0)):
             await caught_up(a_desk, postgres_url)
     await assert_tables_are_the_desks_books(a_desk, postgres_url)
+
+
+class KeepsItToItself(Portfolio):
+    """As a library does that loses a cancellation: it goes on, or raises something else."""
+
+    def __init__(self, postgres_url: str, error: Exception | None) -> None:
+        super().__init__(postgres_url, 0)
+        self._error = error
+        self.at_work = False
+
+    async def apply(self, updates: Sequence[Update], before: Place, after: Place) -> None:
+        try:
+            self.at_work = True
+            await asyncio.Future()
+        except asyncio.CancelledError:
+            if self._error is not None:
+                raise self._error from None
+        await super().apply(updates, before, after)
+
+
+@pytest.mark.parametrize("error", [None, TimeoutError()])
+async def test_a_follower_ends_when_it_is_cancelled_though_a_library_kept_that_to_itself(
+    a_desk: Desk, nats_server: NatsServer, postgres_url: str, error: Exception | None
+) -> None:
+    a_desk.open_account()
+    effect = KeepsItToItself(postgres_url, error)
+
+    async def at_work() -> bool:
+        return effect.at_work
+
+    async with running(a_desk.publisher(nats_server.url)), following(nats_server.url, effect) as task:
+        await eventually(at_work)
+        await stop(task)
+        assert task.cancelled()
 
 
 async def test_two_followers_of_one_name_double_nothing(

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import signal
 from collections.abc import AsyncIterator
+from typing import Any
 
 import nats
 import nats.errors
@@ -15,10 +16,11 @@ from nats.js.api import AckPolicy, ConsumerConfig
 from core.records import Side
 from core.rejects import Reject
 from services import schemas
+from services.pipeline import Pipeline
 from services.publisher import Publisher, StreamAheadOfLog
 from services.schemas import InstrumentUpdate, OrderUpdate, Update
 from shared_mem.cursors import BEGINNING, Cursor, CursorFile
-from tests.services.conftest import NatsServer, eventually
+from tests.services.conftest import NatsServer, eventually, stop
 from tests.services.desk import Desk
 
 
@@ -28,8 +30,7 @@ async def running(publisher: Publisher) -> AsyncIterator[asyncio.Task[None]]:
     try:
         yield task
     finally:
-        task.cancel()
-        await asyncio.wait([task])
+        await stop(task)
 
 
 async def stream_count(url: str) -> int:
@@ -193,6 +194,32 @@ async def test_nats_gone_while_publishing_leaves_no_hole(
             trade(a_desk, 100)
             await published(a_desk, nats_server.url)
     await assert_stream_is_the_log(a_desk, nats_server.url)
+
+
+@pytest.mark.parametrize("error", [None, TimeoutError()])
+async def test_a_publisher_ends_when_it_is_cancelled_though_a_library_kept_that_to_itself(
+    a_desk: Desk, nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch, error: Exception | None
+) -> None:
+    at_work = asyncio.Event()
+    send = Pipeline.send
+
+    async def send_late(*arguments: Any) -> None:
+        try:
+            if not at_work.is_set():
+                at_work.set()
+                await asyncio.Future()
+        except asyncio.CancelledError:
+            if error is not None:
+                raise error from None
+        await send(*arguments)
+
+    monkeypatch.setattr(Pipeline, "send", send_late)
+    a_desk.open_account()
+    async with running(a_desk.publisher(nats_server.url)) as task:
+        async with asyncio.timeout(30):
+            await at_work.wait()
+        await stop(task)
+        assert task.cancelled()
 
 
 async def test_a_paused_nats_is_waited_for(a_desk: Desk, nats_server: NatsServer) -> None:

@@ -32,7 +32,7 @@ from shared_mem.cursors import BEGINNING, Cursor, CursorFile
 from shared_mem.log import Gate, Reader, segment_path
 from shared_mem.log_reader import LogReader, first_kept
 from tests.actors.desk import ASK_E8, CAPACITY, SEGMENT_BYTES, ShardDesk, order
-from tests.services.conftest import NatsServer, PostgresServer, eventually
+from tests.services.conftest import NatsServer, PostgresServer, eventually, stop
 from tests.services.desk import Desk
 from tests.services.test_audit import audited, said
 from tests.services.test_notifications import mails, notifications
@@ -69,8 +69,7 @@ async def following(
     try:
         yield task
     finally:
-        task.cancel()
-        await asyncio.wait([task])
+        await stop(task)
 
 
 async def sql(url: str, statement: str) -> None:
