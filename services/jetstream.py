@@ -64,6 +64,9 @@ async def connected(url: str, name: str, on_lost: Callable[[], None] | None = No
         url,
         name=name,
         allow_reconnect=False,
+        # Of the first connection, whatever `allow_reconnect` says: else a server that is away is tried for two minutes.
+        max_reconnect_attempts=1,
+        reconnect_time_wait=0,
         connect_timeout=CONNECT_TIMEOUT_S,
         ping_interval=PING_S,
         max_outstanding_pings=PINGS_MISSED,

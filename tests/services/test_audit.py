@@ -31,7 +31,8 @@ async def audited(desk: Desk, nats_url: str, postgres_url: str) -> Report:
         records = [record for batch in iter(reader.read, []) for record in batch]
     finally:
         reader.close()
-    return await audit(records, shard=0, postgres_url=postgres_url, nats_url=nats_url)
+    async with asyncio.timeout(60):  # whatever state a store is in
+        return await audit(records, shard=0, postgres_url=postgres_url, nats_url=nats_url)
 
 
 def said(report: Report) -> str:
