@@ -122,9 +122,12 @@ class LogWriter:
     def go_on_after(self, seq: int, epoch: int) -> None:
         """Number nothing again up to `seq`, of an epoch that is over: for a log of which retention has left no
         record, so that its files don't tell. Before anything is written."""
-        if self.next_seq <= seq:
-            self.tail.set_word(WRITTEN_SEQ, seq + self.tail.segment_bytes // log.RECORD_HEADER_BYTES)
-            self.tail.set_word(EPOCH, max(self.tail.epoch, epoch + 1))
+        least = seq + self.tail.segment_bytes // log.RECORD_HEADER_BYTES
+        if seq > 0 and self.tail.start == self.tail.written and self.tail.written_seq < least:
+            number_from(self.log_dir, least + 1)  # a second power cut in a row finds it there
+            self.tail.set_word(WRITTEN_SEQ, least)
+        if self.tail.epoch <= epoch:
+            self.tail.set_word(EPOCH, epoch + 1)
 
     def close(self) -> None:
         """Let go of the readers' bells and of the log's lock."""

@@ -36,7 +36,7 @@ _ORD_STATUS: Final = {
 }  # fmt: skip
 _EXEC_TYPE: Final = {
     "0": "new", "4": "canceled", "5": "replaced", "6": "pending_cancel", "8": "rejected", "9": "cancel_reject",
-    "A": "pending_new", "C": "expired", "E": "pending_replace", "F": "trade", "G": "trade_correct",
+    "A": "pending_new", "C": "expired", "D": "restated", "E": "pending_replace", "F": "trade", "G": "trade_correct",
     "H": "trade_cancel", "I": "order_status", "r": "replace_reject",
 }  # fmt: skip
 _OPEN: Final = frozenset("01A6E")
@@ -322,7 +322,8 @@ def facts_of(event: Event, shard: int) -> Iterator[Fact]:
     stamp: Said = {"seq": event.seq, "updated_ns": event.time_ns}
     nobody = event.reject_code == Reject.ACCOUNT_UNKNOWN or not event.account
     match event.kind:
-        case EventKind.ORDER if not nobody and event.reject_code not in _OF_NO_ORDER:
+        # Whose account is not known has no money either, so its reject names no currency.
+        case EventKind.ORDER if not nobody and event.currency and event.reject_code not in _OF_NO_ORDER:
             yield from _facts_of_order(event, said, stamp)
             yield _cash(event, said, stamp)
         case EventKind.CASH if not nobody:

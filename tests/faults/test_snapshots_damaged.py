@@ -305,10 +305,6 @@ def test_a_trimmed_log_needs_its_snapshot(a_trimmed_desk: tuple[Desk, Snapshot],
         recovered(desk)
 
 
-# Known and open: the new owner's epoch is the snapshot's again. Since `log.numbers` is kept, the files' numbers can be
-# higher than the snapshot's, and LogWriter.go_on_after raises the epoch, and skips what a lost tail may have held, only
-# where they are not.
-@pytest.mark.faults
 def test_a_log_of_which_no_record_is_left_is_numbered_on(a_traded_desk: Desk) -> None:
     """The snapshot stands at a segment's very end, all before it was let go, and the tail is lost."""
     desk = a_traded_desk
