@@ -93,7 +93,9 @@ def hosts(folder: Path, lease_ms: int) -> Iterator[tuple[Host, Host, dict[str, s
     key.chmod(0o600)
     with ExitStack() as servers:
         for number, make in enumerate(SERVERS):
-            server = make(folder / f"server-{number}", BASE + number, "load")
+            server_dir = folder / f"server-{number}"
+            server_dir.mkdir()
+            server = make(server_dir, BASE + number, "load")
             servers.enter_context(running(server, folder / f"{server.name}.log"))
         words = [
             "--postgres-url", f"postgresql://tradewind:load@127.0.0.1:{BASE}/tradewind",

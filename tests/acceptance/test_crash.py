@@ -121,7 +121,8 @@ def _lots(qty: int) -> Iterator[int]:
 @contextmanager
 def open_orders_of_every_kind(stack: Stack, trader: Trader) -> Iterator[Picture]:
     """A position, orders that rest, one of them partly filled; and nothing that moves them."""
-    for held in trader.get("/v2/positions"):  # what flowed before has spent the cash, the more the longer it flowed
+    # What flowed before has spent the cash, the more the longer it flowed.
+    for held in trader.get("/v2/positions"):
         for qty in _lots(int(Decimal(held["qty"]))):
             trader.filled("sell", held["symbol"], qty)
     trader.filled("buy", SYMBOL, 100)
