@@ -15,7 +15,7 @@ from shared_mem.jit import jit
 
 
 @jit
-def _bucket(state: State, order_id: int, exec_hash: int) -> int:
+def bucket_of(state: State, order_id: int, exec_hash: int) -> int:
     return mix(exec_hash ^ mix(order_id)) & (len(state.execution_heads) - 1)
 
 
@@ -24,7 +24,7 @@ def find_execution(state: State, order_id: int, exec_hash: int) -> int:
     """Row of the order's execution with this hash, also of one that was undone; -1 when it is not known."""
     mask = len(state.executions) - 1
     total = state.registers[R_EXECUTIONS]
-    link = int(state.execution_heads[_bucket(state, order_id, exec_hash)])
+    link = int(state.execution_heads[bucket_of(state, order_id, exec_hash)])
     while link > 0 and total - link < len(state.executions):
         row = (link - 1) & mask
         found = state.executions[row]
@@ -52,7 +52,7 @@ def remember_execution(
     if exec_hash == 0:
         return
     number = state.registers[R_EXECUTIONS]
-    bucket = _bucket(state, order_id, exec_hash)
+    bucket = bucket_of(state, order_id, exec_hash)
     row = state.executions[number & (len(state.executions) - 1)]
     row.order_id = order_id
     row.exec_hash = exec_hash
@@ -75,4 +75,4 @@ def chain_executions(state: State) -> None:
     mask = len(state.executions) - 1
     for number in range(max(total - len(state.executions), 0), total):
         row = state.executions[number & mask]
-        state.execution_heads[_bucket(state, int(row.order_id), int(row.exec_hash))] = number + 1
+        state.execution_heads[bucket_of(state, int(row.order_id), int(row.exec_hash))] = number + 1

@@ -1,8 +1,10 @@
-"""Looking ahead: while one order is decided, the rows of the orders behind it are on their way from memory.
+"""Looking ahead: while one command is applied, the rows of those behind it are on their way from memory.
 
 An order touches a dozen rows and index slots at random places; with a million accounts each is a cache and a TLB
-miss. The commands that wait in the ring say which rows they will need. An order that comes alone has nobody in front
-to fetch for it: then it is done right before its turn, so that its misses at least go side by side.
+miss. The commands that wait in the ring, or stand in the log that is replayed, say which rows they will need. A row
+that is named in another is asked for some places later, when that one has come: a venue's report has its order's slot
+in the index, there its order, there its account and position, there its household. An order that comes alone has
+nobody in front to fetch for it: then it is done right before its turn, so that its misses at least go side by side.
 
 Always holds: it reads the ring and writes nothing; what it fetches may turn out not to be needed.
 """
@@ -11,25 +13,40 @@ from __future__ import annotations
 
 from typing import Final
 
+import numpy as np
+
 from actors.emit import Array
+from actors.executions import bucket_of
 from actors.tables import R_NEXT_ORDER, R_SEQ, State, bytes_hash, entry_row, order_hash, pair_hash
-from core.records import FIELDS_BYTES, HEAD, TEXT_BYTES_MAX
+from core.records import FIELDS_BYTES, HEAD, TEXT_BYTES_MAX, VENUE_REPORT, CommandKind
 from shared_mem import ring
-from shared_mem.atomics import load_u16, load_u32, prefetch
+from shared_mem.atomics import load_i64, load_u16, load_u32, prefetch
 from shared_mem.jit import jit
 
 # Far enough that a line has come from memory (some 300 ns) when its order is decided, near enough that it is
 # still in the first cache.
 FAR: Final = 8
-# The position's row is known only once its index slot has come.
+# What is named in those rows: an order's position, once its index slot has come; a report's order.
+MIDDLE: Final = 6
 NEAR: Final = 4
+SOON: Final = 2
 LINE: Final = 64
 
-_fields = HEAD.fields
-assert _fields is not None
-_TEXT_LENGTH: Final = int(_fields["text_length"][1])
-_ACCOUNT: Final = int(_fields["account"][1])
-_INSTRUMENT: Final = int(_fields["instrument"][1])
+
+def _offset(layout: np.dtype[np.void], name: str) -> int:
+    assert layout.fields is not None
+    return int(layout.fields[name][1])
+
+
+_KIND: Final = _offset(HEAD, "kind")
+_TEXT_LENGTH: Final = _offset(HEAD, "text_length")
+_ACCOUNT: Final = _offset(HEAD, "account")
+_INSTRUMENT: Final = _offset(HEAD, "instrument")
+_ORDER_ID: Final = _offset(HEAD, "order_id")
+_EXEC_HASH: Final = _offset(VENUE_REPORT, "exec_hash")
+
+_NEW_ORDER: Final = int(CommandKind.NEW_ORDER)
+_VENUE_REPORT: Final = int(CommandKind.VENUE_REPORT)
 
 
 @jit
@@ -77,13 +94,106 @@ def fetch_near(state: State, fields: int) -> None:
 
 
 @jit
-def order_ahead(state: State, lane: int) -> None:
-    """Fetch for the orders FAR and NEAR places behind the oldest of a lane; where there are fewer, for the oldest."""
+def _fetch_evicted(state: State, distance: int) -> None:
+    """What goes with the ended order whose row the order `distance` places behind will take: its own names."""
+    row = (state.registers[R_NEXT_ORDER] + distance) & (len(state.orders) - 1)
+    old = state.orders[row]
+    if old.order_id != 0:
+        prefetch(_row(state.client_index, old.client_hash & (len(state.client_index) - 1)))
+        prefetch(
+            _row(state.order_index, order_hash(int(np.int64(old.order_id))) & (len(state.order_index) - 1))
+        )
+
+
+@jit
+def _order_slot(state: State, fields: int) -> int:
+    return order_hash(load_i64(fields + _ORDER_ID)) & (len(state.order_index) - 1)
+
+
+@jit
+def _execution_bucket(state: State, fields: int) -> int:
+    return bucket_of(state, load_i64(fields + _ORDER_ID), load_i64(fields + _EXEC_HASH))
+
+
+@jit
+def _fetch_report_far(state: State, fields: int) -> None:
+    prefetch(_row(state.order_index, _order_slot(state, fields)))
+    prefetch(_row(state.execution_heads, _execution_bucket(state, fields)))
+
+
+@jit
+def _fetch_report_middle(state: State, fields: int) -> None:
+    """The order, and the newest execution of its bucket."""
+    entry = state.order_index[_order_slot(state, fields)]
+    if entry != 0:
+        _fetch(state.orders, entry_row(entry))
+    link = state.execution_heads[_execution_bucket(state, fields)]
+    if link > 0:
+        prefetch(_row(state.executions, (link - 1) & (len(state.executions) - 1)))
+
+
+@jit
+def _fetch_report_near(state: State, fields: int) -> None:
+    entry = state.order_index[_order_slot(state, fields)]
+    if entry != 0:
+        order = state.orders[entry_row(entry)]
+        if order.account != 0:
+            _fetch(state.accounts, int(order.account) - 1)
+            _fetch(state.instruments, int(order.instrument) - 1)
+            _fetch(state.positions, int(order.position_row))
+
+
+@jit
+def _fetch_report_soon(state: State, fields: int) -> None:
+    entry = state.order_index[_order_slot(state, fields)]
+    if entry != 0:
+        account = int(state.orders[entry_row(entry)].account)
+        if account != 0 and state.accounts[account - 1].household > 0:
+            prefetch(_row(state.groups, int(state.accounts[account - 1].household) - 1))
+
+
+@jit
+def is_fetched_for(kind: int) -> bool:
+    """Whether `fetch_at` knows what commands of this kind will need."""
+    return kind == _NEW_ORDER or kind == _VENUE_REPORT
+
+
+@jit
+def fetch_at(state: State, stage: int, fields: int, text: int, text_length: int, distance: int) -> None:
+    """Fetch what is known at this stage (FAR, MIDDLE, NEAR, SOON) of the command at address `fields`, which stands
+    `distance` places behind the one whose turn it is."""
+    if load_u16(fields + _KIND) == _NEW_ORDER:
+        if stage == FAR:
+            fetch_far(state, fields, text, text_length, distance)
+        elif stage == NEAR:
+            fetch_near(state, fields)
+            _fetch_evicted(state, distance)
+    elif stage == FAR:
+        _fetch_report_far(state, fields)
+    elif stage == MIDDLE:
+        _fetch_report_middle(state, fields)
+    elif stage == NEAR:
+        _fetch_report_near(state, fields)
+    else:
+        _fetch_report_soon(state, fields)
+
+
+@jit
+def _fetch_in_ring(state: State, lane: int, stage: int, distance: int) -> None:
+    fields = ring.at(lane, distance)
+    if is_fetched_for(load_u16(fields + _KIND)):
+        fetch_at(state, stage, fields, fields + FIELDS_BYTES, load_u16(fields + _TEXT_LENGTH), distance)
+
+
+@jit
+def look_ahead(state: State, lane: int) -> None:
+    """Fetch for the commands some places behind the oldest of a lane; where there are few, for the oldest."""
     count = ring.waiting(lane)
-    if count == 0:
-        return
-    is_deep = count > FAR
-    distance = FAR if is_deep else 0
-    far = ring.at(lane, distance)
-    fetch_far(state, far, far + FIELDS_BYTES, load_u16(far + _TEXT_LENGTH), distance)
-    fetch_near(state, ring.at(lane, NEAR if is_deep else 0))
+    if count > FAR:
+        _fetch_in_ring(state, lane, FAR, FAR)
+        _fetch_in_ring(state, lane, MIDDLE, MIDDLE)
+        _fetch_in_ring(state, lane, NEAR, NEAR)
+        _fetch_in_ring(state, lane, SOON, SOON)
+    elif count > 0:
+        _fetch_in_ring(state, lane, FAR, 0)
+        _fetch_in_ring(state, lane, NEAR, 0)

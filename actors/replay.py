@@ -30,10 +30,9 @@ from actors.emit import (
     logged_bytes,
     make_pen,
 )
-from actors.prefetch import FAR, NEAR, fetch_far, fetch_near
+from actors.prefetch import FAR, MIDDLE, NEAR, SOON, fetch_at, is_fetched_for
 from actors.tables import R_POSITION, R_SEQ, Array, Capacity, State, private_state
-from core.logged import LOGGED_BYTES
-from core.records import FIELDS_BYTES, TEXT_BYTES_MAX, CommandKind
+from core.records import FIELDS_BYTES, TEXT_BYTES_MAX
 from shared_mem import log
 from shared_mem.atomics import copy_bytes, load_i64, load_u16, load_u32, store_i64
 from shared_mem.jit import jit
@@ -43,17 +42,14 @@ from shared_mem.log_view import Source
 # Kinds of records below this are commands (core/records.py).
 _EVENTS_FROM: Final = 100
 
-# Words of the scout, who looks ahead: how far it is, how many orders it has seen, how many have had their turn, and
-# where the last ones stand.
+# Words of the scout, who looks ahead: how far it is, how many commands it has seen that it fetches for, how many
+# of them have had their turn, and where the last ones stand.
 S_AT: Final = 0
 S_SEEN: Final = 1
 S_DONE: Final = 2
 S_PLACES: Final = 3
 PLACES: Final = 16
 assert PLACES > FAR
-
-_NEW_ORDER: Final = int(CommandKind.NEW_ORDER)
-_ORDER_BYTES: Final = int(LOGGED_BYTES[_NEW_ORDER])
 
 DONE: Final = 0
 DIVERGED: Final = 1
@@ -162,26 +158,35 @@ def _why(data: int, at: int, end: int, length: int, position: int, segment: int)
 
 
 @jit
+def _fetch(state: State, scout: Array, stage: int, number: int) -> None:
+    """For the scout's command `number`, if it has been seen."""
+    if number < scout[S_SEEN]:
+        payload = scout[S_PLACES + (number & (PLACES - 1))]
+        header = payload - log.RECORD_HEADER_BYTES
+        fields = logged_bytes(load_u16(header + log.R_KIND))
+        text_length = load_u16(header + log.R_LENGTH) - log.RECORD_HEADER_BYTES - fields
+        fetch_at(state, stage, payload, payload + fields, text_length, number - scout[S_DONE])
+
+
+@jit
 def _scout(state: State, scout: Array, data: int, length: int, position: int, segment: int) -> None:
-    """Go on until FAR orders are in front of the one whose turn it is, and fetch what they need."""
+    """Go on until FAR commands are in front of the one whose turn it is, and fetch what they need."""
     while scout[S_SEEN] - scout[S_DONE] <= FAR:
         at = _skip_fill(scout[S_AT], position, segment)
         if at + log.RECORD_HEADER_BYTES + 8 > length:
             return
         total, kind = load_u16(data + at + log.R_LENGTH), load_u16(data + at + log.R_KIND)
-        payload = data + at + log.RECORD_HEADER_BYTES
         following = at + ((total + 7) & ~7)
-        text_length = total - log.RECORD_HEADER_BYTES - _ORDER_BYTES
         if total < log.RECORD_HEADER_BYTES or following + 8 > length:
             return  # not whole, or no record: whoever's turn it is will say so
         scout[S_AT] = following
-        if kind == _NEW_ORDER and text_length >= 0:
-            fetch_far(state, payload, payload + _ORDER_BYTES, text_length, scout[S_SEEN] - scout[S_DONE])
-            scout[S_PLACES + (scout[S_SEEN] & (PLACES - 1))] = payload
+        if is_fetched_for(kind) and total >= log.RECORD_HEADER_BYTES + logged_bytes(kind):
+            scout[S_PLACES + (scout[S_SEEN] & (PLACES - 1))] = data + at + log.RECORD_HEADER_BYTES
             scout[S_SEEN] += 1
-    near = scout[S_DONE] + NEAR
-    if near < scout[S_SEEN]:
-        fetch_near(state, scout[S_PLACES + (near & (PLACES - 1))])
+            _fetch(state, scout, FAR, scout[S_SEEN] - 1)
+    _fetch(state, scout, MIDDLE, scout[S_DONE] + MIDDLE)
+    _fetch(state, scout, NEAR, scout[S_DONE] + NEAR)
+    _fetch(state, scout, SOON, scout[S_DONE] + SOON)
 
 
 @jit
@@ -221,7 +226,7 @@ def replay(
         end, count, first, whole = _events_after(data, at + taken, length, position, segment, seq)
         if not whole and not is_end:
             return at, DONE
-        if kind == _NEW_ORDER:
+        if is_fetched_for(kind):
             _scout(state, scout, data, length, position, segment)
             scout[S_DONE] += 1
         pen[P_SEQ] = seq + 1

@@ -111,7 +111,7 @@ def _move(state: State, order: Any, report: Any, event: Any) -> bool:
     if kind == _TRADE and not _fill(state, order, report, event):
         return False
     if kind == _REPLACED:
-        post(state, order)
+        post(state, order, int(order.replacing))
     event.exec_type = kind
     order.status = status_after(int(order.status), kind, order.cum_qty_e8, order.qty_e8)
     if kind == _REJECTED:

@@ -35,13 +35,14 @@ from actors.emit import (
 )
 from actors.face import Account, Face, Group, Instrument
 from actors.instrument import instrument_row, on_tick
-from actors.prefetch import order_ahead
+from actors.prefetch import look_ahead
 from actors.recovery import Begun, Offer, begin, is_not_cut_short
 from actors.replay import Replica
 from actors.report import is_new_report
 from actors.snapshot import state_hash
+from actors.state_file import create_state, publish_state
 from actors.tables import R_COMMANDS, R_EPOCH, R_LANES, R_TIME, Array, Capacity, State, copy_words
-from actors.view import StateView, create_state, publish_state
+from actors.view import StateView
 from core.logged import LOGGED_BYTES
 from core.records import (
     COMMAND_BYTES,
@@ -136,6 +137,7 @@ C_SCRATCH: Final = 8  # struct pollfd, struct timespec
 C_DRAIN: Final = 16  # DRAIN_BYTES for the FIFO
 CONTROL_WORDS: Final = C_DRAIN + DRAIN_BYTES // 8
 
+_REPORTS: Final = int(Lane.REPORTS_VENUE)
 _NEW_ORDER: Final = int(CommandKind.NEW_ORDER)
 _REPLACE: Final = int(CommandKind.REPLACE)
 _VENUE_REPORT: Final = int(CommandKind.VENUE_REPORT)
@@ -253,7 +255,8 @@ def serve_lanes(state: State, out: Out, command: Command, wiring: Wiring, now_ns
                 room = log.order_room(pen[P_BASE], pen[P_POSITION])
                 if room < size // ROOM_HOLD_SHARE:
                     break
-                order_ahead(state, wiring.lanes[lane - 1])
+            if lane >= FIRST_ORDER_LANE or lane == _REPORTS:
+                look_ahead(state, wiring.lanes[lane - 1])
             if not take_command(state, out, command, wiring, lane, room, closed, now):
                 break
             taken += 1
@@ -369,7 +372,7 @@ class Shard:
         self.writer.go_on_after(replica.seq, int(self.state.registers[R_EPOCH]))
         settle(self._log_dir, replica.position)
         self._wire()
-        publish_state(self.run_dir)
+        publish_state(self.run_dir, self.writer.tail.epoch)
         return Recovered(
             begun.offer.seq if begun.offer else 0,
             replica.seq,

@@ -19,7 +19,7 @@ from actors.emit import P_SEQ, P_TIME, Command, Out, emit, new_event
 from actors.fill import fill
 from actors.orders import is_open, moved, open_qty_e8, show_order
 from actors.passive import activate
-from actors.replace import accepted_number, is_pending, post
+from actors.replace import accepted_number, is_pending, post, refused_row
 from actors.tables import R_VENUE_SEQ, State, begin_write, end_write, find_order
 from core import money
 from core.order_states import ILLEGAL, is_open_word, is_terminal, status_after
@@ -208,22 +208,35 @@ def _may_be(qty_e8: int, price_e8: int) -> bool:
 
 
 @jit
+def _accepted_row(state: State, order: Any, number: int) -> int:
+    """Row + 1 of the replace request that the venue has accepted by telling this number; 0: it is no news.
+
+    One that is not pending any more counted as refused: by an answer that crossed it, or by the venue's own word. The
+    venue has it now all the same, on an order that may still be filled there."""
+    if is_pending(state, order, number):
+        return int(order.replacing)
+    if is_terminal(int(order.status)) and order.status != _FILLED:
+        return 0
+    return refused_row(state, order, number)
+
+
+@jit
 def _take_terms(state: State, out: Out, command: Command, row: int, cause: int) -> None:
-    """A pending replace that the venue has accepted; then whatever quantity and price it says the order has."""
+    """A replace that the venue has accepted; then whatever quantity and price it says the order has."""
     told = command.status[0]
     order = state.orders[row]
     was_status, before = int(order.status), open_qty_e8(state, order)
-    accepted = is_pending(state, order, int(told.replacement))
+    accepted = _accepted_row(state, order, int(told.replacement))
     is_latest = int(told.replacement) == accepted_number(state, order)  # or it is an old one, told again
-    if not accepted and (is_terminal(was_status) or not is_latest):
+    if accepted == 0 and (is_terminal(was_status) or not is_latest):
         return
     qty, price = _told_qty_e8(order, told), _told_price_e8(order, told)
     can_be = _may_be(qty, price)
-    if not accepted and (not can_be or (qty == order.qty_e8 and price == order.route_price_e8)):
+    if accepted == 0 and (not can_be or (qty == order.qty_e8 and price == order.route_price_e8)):
         return
     begin_write(order)
-    if accepted:
-        post(state, order)
+    if accepted != 0:
+        post(state, order, accepted)
         qty, price = _told_qty_e8(order, told), _told_price_e8(order, told)
         if _may_be(qty, price) and (told.qty_e8 > 0 or told.price_e8 > 0):
             _take(order, qty, price)
@@ -234,7 +247,7 @@ def _take_terms(state: State, out: Out, command: Command, row: int, cause: int) 
             order.status = np.uint8(_FILLED)
     moved(state, row, was_status, before, out.pen[P_TIME])
     end_write(order)
-    _tell(state, out, command, row, cause, _REPLACED if accepted else _RESTATED, 0, 0, 0)
+    _tell(state, out, command, row, cause, _REPLACED if accepted != 0 else _RESTATED, 0, 0, 0)
 
 
 @jit

@@ -14,6 +14,7 @@ import numpy as np
 
 from actors.rows import NAME_BYTES
 from actors.snapshot import state_hash
+from actors.state_file import CAPACITIES, OWNER, RETIRED, TABLES, state_path
 from actors.tables import (
     LAYOUT,
     R_ACCOUNTS,
@@ -33,7 +34,6 @@ from actors.tables import (
     find_order,
     find_position,
     map_state,
-    state_bytes,
     text_hash,
 )
 from core.currencies import CURRENCIES
@@ -41,12 +41,7 @@ from core.order_states import is_terminal, shown_status
 from core.records import SETTLE_DAYS_MAX, TEXT_BYTES_MAX, OrdStatus
 from shared_mem.atomics import acquire_fence, copy_bytes, load_u32, pause
 from shared_mem.jit import jit
-from shared_mem.segment import HEADER_BYTES, Segment, SegmentError
-
-# Segment header, then the capacities, then the tables on a page of their own.
-CAPACITIES: Final = HEADER_BYTES
-RETIRED: Final = HEADER_BYTES + 192  # int64; 1 once a restarted shard has published tables of its own
-TABLES: Final = 4096
+from shared_mem.segment import Segment
 
 # A row is written in well under a microsecond. A lock that stays odd this long belongs to a shard that died in
 # the middle of a write; its successor rebuilds the row.
@@ -57,34 +52,6 @@ LOOKS_MAX: Final = 100
 
 class StateBusy(RuntimeError):
     """A row that stays locked: its shard died while it wrote. Try again when it is back."""
-
-
-def state_path(run_dir: Path) -> Path:
-    return run_dir / "state"
-
-
-def create_state(run_dir: Path, capacity: Capacity) -> tuple[Segment, State]:
-    """The shard's own: new and empty tables under a new name, so that no reader sees them half filled.
-
-    Publish them with `publish_state` once they are recovered."""
-    path = state_path(run_dir).with_suffix(".new")
-    path.unlink(missing_ok=True)
-    segment = Segment.create(path, TABLES + state_bytes(capacity), LAYOUT, VERSION)
-    np.frombuffer(segment.memory, np.int64, len(capacity), CAPACITIES)[:] = capacity
-    return segment, map_state(segment.memory, capacity, TABLES)
-
-
-def publish_state(run_dir: Path) -> None:
-    """Give the new tables the name that readers open, and tell those who read the old ones."""
-    path = state_path(run_dir)
-    try:
-        old: Segment | None = Segment.attach(path, LAYOUT, VERSION)
-    except SegmentError:
-        old = None
-    if old is not None:
-        # First: should the shard die before the rename, readers look for the name again until a successor's is there.
-        np.frombuffer(old.memory, np.int64, 1, RETIRED)[:] = 1
-    path.with_suffix(".new").rename(path)
 
 
 @jit
@@ -269,6 +236,7 @@ class StateView:
         self._segment = Segment.attach(state_path(self._run_dir), LAYOUT, VERSION, writable=False)
         memory = self._segment.memory
         self._retired = np.frombuffer(memory, np.int64, 1, RETIRED)
+        self._owner = np.frombuffer(memory, np.int64, 1, OWNER)
         capacity = Capacity(
             *(int(n) for n in np.frombuffer(memory, np.int64, len(Capacity._fields), CAPACITIES))
         )
@@ -293,6 +261,13 @@ class StateView:
     def seq(self) -> int:
         """The last sequence number applied."""
         return int(self.state.registers[R_SEQ])
+
+    @property
+    def epoch(self) -> int:
+        """Of the shard that has recovered these tables: it rises when they are whole, the log's when it is opened."""
+        if self._retired[0]:
+            self._attach()
+        return int(self._owner[0])
 
     def venue_seq(self) -> int:
         """MsgSeqNum of the last venue report applied."""

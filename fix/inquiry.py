@@ -50,8 +50,8 @@ class _Mass(NamedTuple):
 
 class Inquiry:
     """Of one session. `open_orders`: (account, order id) of each order that is open now. `push` puts a command into
-    the ring of reports, and says whether there was room. `epoch`: of the shard's owner. `names`: a number for each
-    MassStatusReqID."""
+    the ring of reports, and says whether there was room. `epoch`: of the shard's owner, once it has recovered.
+    `names`: a number for each MassStatusReqID."""
 
     def __init__(
         self,

@@ -4,7 +4,8 @@ Pure: no clock, no file, no socket. Both sides are put in as they come, in any o
 
 How two tales of one execution find each other. At once by ExecID (17) and order. What has not found its like when
 the grace is over looks once more: for the same ExecID under another order, then for the same order and CumQty (14)
-under another ExecID, for a venue may number its copies apart. Then it is missing on the other side.
+under another ExecID, for a venue may number its copies apart. Then it is missing on the other side. A fill that was
+booked without its report has no ExecID: it is told by the copies that fill its stretch (`fix/booked_totals.py`).
 
 Always holds:
 - A pair that agrees leaves nothing but its ExecID; a pair that differs is one break, by the first of order,
@@ -26,6 +27,8 @@ from typing import Final, NamedTuple, TypeVar
 import msgspec
 
 from core.records import BreakKind
+from fix.booked_totals import BookedTotals, Kept
+from fix.executions import Break, Execution
 
 # Executions of one side that wait for the other: what a venue may be ahead of its copy, or the copy of us, while one
 # line is being connected again: 20 s at some 800 fills a second. 5 MB.
@@ -37,44 +40,6 @@ REMEMBERED_MAX: Final = 16_384
 SNAPSHOT_PENDING_MAX: Final = 128
 SNAPSHOT_CLOSED_MAX: Final = 128
 SNAPSHOT_TOLD_MAX: Final = 64
-
-
-class Execution(msgspec.Struct, array_like=True, frozen=True):
-    """One execution as one side tells it: a trade (ExecType F), its correction (G) or its cancel (H).
-
-    `order_id` 0: of no order of ours. `account` and `instrument`, as the shard numbers them, are known to the log
-    only; 0 in a copy. Quantities and prices e8, time ns.
-    """
-
-    exec_id: str
-    order_id: int
-    exec_type: int
-    side: int
-    symbol: str
-    last_qty_e8: int
-    last_px_e8: int
-    cum_qty_e8: int
-    transact_time_ns: int
-    account: int = 0
-    instrument: int = 0
-
-    @property
-    def key(self) -> tuple[str, int]:
-        return self.exec_id, self.order_id
-
-    @property
-    def place(self) -> tuple[int, int, int]:
-        """What names it without its ExecID: an order comes to each CumQty once by a trade."""
-        return self.order_id, self.exec_type, self.cum_qty_e8
-
-
-class Break(NamedTuple):
-    """The execution is the log's where the log has it, else the copy's. ours, venues: see core.records.BREAK."""
-
-    kind: BreakKind
-    execution: Execution
-    ours: int
-    venues: int
 
 
 Name = TypeVar("Name")
@@ -174,6 +139,7 @@ class _Snapshot(msgspec.Struct, array_like=True):
     copied: list[tuple[int, Execution]]
     closed: list[tuple[str, int]]
     told: list[tuple[str, int]]
+    totals: list[Kept] = []
 
 
 class Reconciler:
@@ -192,6 +158,7 @@ class Reconciler:
         self._pending_max = pending_max
         self._logged = _Side()
         self._copied = _Side()
+        self._totals = BookedTotals()
         self._told = _Remembered(remembered_max)  # copies that came
         self._closed = _Remembered(remembered_max)  # what a break was about
 
@@ -207,19 +174,29 @@ class Reconciler:
             return None
         return self._judge(execution, copy)
 
+    def booked_by_total(self, execution: Execution, now_ns: int) -> None:
+        """Our log books it without an ExecID. The copies that tell it may have come already."""
+        if not self._is_before(execution):
+            self._totals.add(execution, now_ns)
+
     def copied(self, execution: Execution, now_ns: int) -> Break | None:
         """The venue's drop copy tells it. Returns the break when our log has it differently."""
         if self._is_before(execution) or execution.key in self._closed or execution.key in self._told:
             return None
         self._told.add(execution.key)
         ours = self._logged.take(execution.key)
-        if ours is None:
+        if ours is not None:
+            return self._judge(ours, execution)
+        is_told, found = self._totals.tells(execution)
+        if not is_told:
             self._copied.add(execution, now_ns)
-            return None
-        return self._judge(ours, execution)
+        return found
 
     def raised(self, exec_id: str, order_id: int) -> None:
         """A break about this execution stands in the log: whatever is or will be told of it is settled."""
+        if not exec_id:
+            self._totals.drop(order_id)
+            return
         key = (exec_id, order_id)
         self._closed.add(key)
         for side in (self._logged, self._copied):
@@ -247,12 +224,14 @@ class Reconciler:
         yield from self._missing(
             self._copied, now_ns - self._grace_ns if both_full else horizon_ns, self._unheard
         )
+        if copies_tell or both_full:  # last: a copy that has waited may be a part of one
+            yield from self._totals.missing(now_ns - self._grace_ns if both_full else horizon_ns)
 
     # --- room -------------------------------------------------------------------------------------------
 
     @property
     def has_room_for_log(self) -> bool:
-        return len(self._logged) < self._pending_max
+        return len(self._logged) + len(self._totals) < self._pending_max
 
     @property
     def has_room_for_copies(self) -> bool:
@@ -261,13 +240,13 @@ class Reconciler:
     @property
     def pending(self) -> tuple[int, int]:
         """How many wait: of the log, of the copy."""
-        return len(self._logged), len(self._copied)
+        return len(self._logged) + len(self._totals), len(self._copied)
 
     # --- over a restart -----------------------------------------------------------------------------------
 
     def snapshot(self) -> bytes | None:
         """What `restore` needs to go on from here; None while too much is under way."""
-        if len(self._logged) + len(self._copied) > SNAPSHOT_PENDING_MAX:
+        if sum(self.pending) > SNAPSHOT_PENDING_MAX:
             return None
         return msgspec.msgpack.encode(
             _Snapshot(
@@ -275,6 +254,7 @@ class Reconciler:
                 [(w.since_ns, w.execution) for w in self._copied.all()],
                 self._closed.newest(SNAPSHOT_CLOSED_MAX),
                 self._told.newest(SNAPSHOT_TOLD_MAX),
+                self._totals.kept(),
             )
         )
 
@@ -284,6 +264,7 @@ class Reconciler:
         for side, waiting in ((self._logged, found.logged), (self._copied, found.copied)):
             for since_ns, execution in waiting:
                 side.add(execution, since_ns)
+        self._totals.restore(found.totals)
         for memory, keys in ((self._closed, found.closed), (self._told, found.told)):
             for key in keys:
                 memory.add(key)
@@ -311,6 +292,9 @@ class Reconciler:
         ours = self._logged.take_by_exec_id(copy.exec_id) or self._logged.take_by_place(copy.place)
         if ours is not None:
             return self._judge(ours, copy)
+        is_told, found = self._totals.tells(copy)
+        if is_told:
+            return found
         kind = BreakKind.MISSING_HERE if copy.order_id else BreakKind.UNKNOWN_ORDER
         return self._closing(Break(kind, copy, 0, copy.last_qty_e8))
 

@@ -2,8 +2,9 @@
 its breaks into the shard's ring.
 
 What is reconciled is what moves money: trades, their corrections and cancels. Of the log: a VENUE_REPORT that was
-booked (its event has no reject), under the venue's own ExecID. Of the copy: an ExecutionReport of this kind, whose
-ClOrdID names the order. ClOrdIDs of other shards of ours are passed over.
+booked (its event has no reject), under the venue's own ExecID, and fills that were booked without one, by the venue's
+total. Of the copy: an ExecutionReport of this kind, whose ClOrdID names the order. ClOrdIDs of other shards of ours
+are passed over.
 
 Over a kill -9. Stored with the session is a snapshot of the reconciler, and where log and copy stood at it: a restart
 reads the log from there, and has the venue resend from there. Breaks that were raised since stand in the log as BREAK
@@ -28,10 +29,12 @@ from typing import Any, Final
 import msgspec
 
 from core import commands, events, ids
+from core.events import Event
 from core.records import BreakKind, CommandKind, EventKind, ExecType
 from fix.codec import Message, MissingTag
 from fix.durable import Busy, DurableSession, Outgoing
-from fix.reconciler import Break, Execution, Reconciler
+from fix.executions import Break, Execution
+from fix.reconciler import Reconciler
 from fix.report_fields import (
     ReportError,
     amount,
@@ -187,27 +190,35 @@ class VenueCopy:
             self._read_to_ns = records[-1].time_ns
 
     def _take_order(self, record: Record, now_ns: int) -> None:
-        if self._report is None or not self._has_begun:
+        if not self._has_begun:
             return
         event = events.decode(record.seq, record.time_ns, record.payload)
-        seq, report = self._report
-        if event.cause_seq != seq or event.exec_type not in _MONEY or event.reject_code:
+        if event.exec_type not in _MONEY or event.reject_code:
             return
-        ours = Execution(
-            exec_id=report["text"] if event.exec_type == _TRADE else _hashed(report["exec_hash"]),
+        seq, report = self._report or (0, {})
+        if event.cause_seq == seq:
+            # As the venue told it, which is what was booked: a bust's event says what it undid.
+            exec_id = report["text"] if event.exec_type == _TRADE else _hashed(report["exec_hash"])
+            self._keep(self._reconciler.logged(self._ours(event, exec_id, report), now_ns))
+        elif event.exec_type == _TRADE:
+            told = {name: getattr(event, name) for name in ("last_qty_e8", "last_px_e8", "cum_qty_e8")}
+            ours = self._ours(event, "", {**told, "transact_time_ns": event.time_ns})
+            self._reconciler.booked_by_total(ours, now_ns)
+
+    def _ours(self, event: Event, exec_id: str, told: dict[str, Any]) -> Execution:
+        return Execution(
+            exec_id=exec_id,
             order_id=event.order_id,
             exec_type=event.exec_type,
             side=event.side,
             symbol=self._symbol_of(event.instrument),
-            # As the venue told them, which is what was booked: a bust's event says what it undid.
-            last_qty_e8=report["last_qty_e8"],
-            last_px_e8=report["last_px_e8"],
-            cum_qty_e8=report["cum_qty_e8"],
-            transact_time_ns=report["transact_time_ns"],
+            last_qty_e8=told["last_qty_e8"],
+            last_px_e8=told["last_px_e8"],
+            cum_qty_e8=told["cum_qty_e8"],
+            transact_time_ns=told["transact_time_ns"],
             account=event.account,
             instrument=event.instrument,
         )
-        self._keep(self._reconciler.logged(ours, now_ns))
 
     # --- time ---------------------------------------------------------------------------------------------
 

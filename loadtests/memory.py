@@ -16,8 +16,8 @@ from typing import Final
 import numpy as np
 
 from actors.shard import Lane
+from actors.state_file import state_path
 from actors.tables import R_SEQ, Capacity, state_bytes
-from actors.view import state_path
 from core import commands
 from core.records import HEAD, VENUE_REPORT, ExecType, OrdStatus
 from loadtests.desk import ASK_E8, Desk, Feed, feed, offset_of, orders_feed, power_of_two, tables

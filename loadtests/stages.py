@@ -34,7 +34,7 @@ ORDERS: Final = 200_000
 
 # A stage is a function that the order's way goes through; none contains another. In the order of the way.
 STAGES: Final[dict[str, Any]] = {
-    "look_ahead": prefetch.order_ahead,
+    "look_ahead": prefetch.look_ahead,
     "ring_front": ring.front,
     "stamp_quote": shard.stamp_quote,
     "journal": emit.journal,

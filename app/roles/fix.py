@@ -55,7 +55,7 @@ async def _serve(config: Config, ready: Callable[[], None]) -> None:
         lambda: open_orders(view),
         reports.try_push,
         by_mass=profile.order_status == "mass",
-        epoch=lambda: tail.epoch,
+        epoch=lambda: view.epoch,
     )
     router = OrderRouter(
         config.shard,

@@ -9,7 +9,7 @@ from actors.status import TERMS_NOTIONAL_E6_MAX, TERMS_QTY_E8_MAX
 from core.records import ExecType, Fate, OrdStatus, OrdType
 from core.rejects import Reject
 from core.units import INT64_MAX, PRICE_E8_MAX, QTY_E8_MAX, notional_e6, notional_up_e6
-from tests.actors.model import ENDED, PENDING, Model, Order, Report, by_quantity, is_possible
+from tests.actors.model import ENDED, PENDING, Model, Order, Replacement, Report, by_quantity, is_possible
 
 Told = tuple[Reject, ExecType, Fate]  # of one event
 
@@ -55,7 +55,7 @@ def answer(model: Model, told: Standing, now_ns: int) -> list[Told]:
     if order is None:
         return [(Reject.ORDER_UNKNOWN, told.exec_type, Fate.SURE)]
     was_asked = order.fate is Fate.ASKED
-    events = [(Reject.NONE, kind, Fate.SURE) for kind in _terms(order, told)]
+    events = [(Reject.NONE, kind, Fate.SURE) for kind in _terms(model, order, told)]
     if events:
         _moved(order, now_ns)
     if told.exec_type is ExecType.ORDER_STATUS:
@@ -92,14 +92,28 @@ def _doubt(order: Order) -> list[Told]:
     return [(Reject.VENUE_TELLS_LESS, ExecType.ORDER_STATUS, _shown(order))]
 
 
-def _terms(order: Order, told: Standing) -> list[ExecType]:
+def _accepted(model: Model, order: Order, number: int) -> Replacement | None:
+    """The request that the venue has accepted: the pending one, or one that counted as refused."""
     asked = order.replacing
-    accepted = asked is not None and asked.number == told.replacement
+    if asked is not None and asked.number == number:
+        return asked
     latest = order.replaced.number if order.replaced is not None else 0
-    if accepted:
-        assert asked is not None
-        order.terms = asked.terms._replace(qty=max(asked.terms.qty, order.filled))
-        order.replaced, order.replacing = asked, None
+    if order.status in ENDED - {OrdStatus.FILLED} or number <= latest:
+        return None
+    for named in model.ring:
+        if named is not None and named.order is order and named.number == number:
+            return named
+    return None
+
+
+def _terms(model: Model, order: Order, told: Standing) -> list[ExecType]:
+    accepted = _accepted(model, order, told.replacement)
+    latest = order.replaced.number if order.replaced is not None else 0
+    if accepted is not None:
+        order.terms = accepted.terms._replace(qty=max(accepted.terms.qty, order.filled))
+        order.replaced = accepted
+        if order.replacing is accepted:
+            order.replacing = None
     elif order.status in ENDED or latest != told.replacement:
         return []
     qty = max(told.qty, order.filled) if told.qty > 0 else order.qty
@@ -109,9 +123,9 @@ def _terms(order: Order, told: Standing) -> list[ExecType]:
     if is_other and can_be and notional_up_e6(qty, price) <= TERMS_NOTIONAL_E6_MAX:
         limit = price if order.ord_type is OrdType.LIMIT else order.terms.price
         order.terms = order.terms._replace(qty=qty, route_price=price, price=limit)
-    elif not accepted:
+    elif accepted is None:
         return []
-    if accepted:
+    if accepted is not None:
         order.status = OrdStatus.NEW if order.status is OrdStatus.PENDING_NEW else by_quantity(order)
         return [ExecType.REPLACED]
     if order.filled >= order.qty:

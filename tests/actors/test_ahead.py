@@ -6,8 +6,8 @@ from pathlib import Path
 
 from actors.ahead import AHEAD_BYTES, Ahead
 from actors.snapshot import state_hash
+from actors.state_file import create_state
 from actors.tables import R_ORDERS, Capacity
-from actors.view import create_state
 
 CAPACITY = Capacity(accounts=16, instruments=16, positions=16, orders=1 << 18)
 

@@ -221,6 +221,52 @@ def test_a_replace_that_the_venue_never_got_is_refused_by_its_answer(a_funded_ac
     )  # fmt: skip
 
 
+def test_a_replace_that_the_venue_takes_after_its_answer_is_posted_all_the_same(
+    a_funded_account: Desk,
+) -> None:
+    """It was asked while the replace was under way, and answered for the order as it was."""
+    desk = a_funded_account
+    placed = desk.buy(10)
+    desk.report(placed.order_id, ExecType.NEW)
+    desk.replace(placed.order_id, qty_e8=qty_e8(20))
+    desk.ask_venue(placed.order_id)
+    desk.standing(placed.order_id, OrdStatus.NEW)
+    told = {"replacement": 1, "qty_e8": qty_e8(20), "exec_type": ExecType.REPLACED}
+    (event,) = desk.standing(placed.order_id, OrdStatus.NEW, **told)
+    assert (event.exec_type, event.reject_code, event.qty_e8) == (ExecType.REPLACED, 0, qty_e8(20))
+    assert event.reserved_e6 == cash_e6(2000)
+    done = desk.fill(placed.order_id, 20, cum_qty_e8=qty_e8(20))
+    assert (done.ord_status, desk.reserved()) == (OrdStatus.FILLED, 0)
+
+
+def test_an_order_that_filled_before_a_late_replace_may_get_more(a_funded_account: Desk) -> None:
+    desk = a_funded_account
+    placed = desk.buy(10)
+    desk.report(placed.order_id, ExecType.NEW)
+    desk.replace(placed.order_id, qty_e8=qty_e8(20))
+    desk.report(placed.order_id, ExecType.REPLACE_REJECT, replacement=1)
+    desk.fill(placed.order_id, 10, cum_qty_e8=qty_e8(10))
+    told = {"replacement": 1, "exec_type": ExecType.REPLACED}
+    (event,) = desk.standing(placed.order_id, OrdStatus.PARTIALLY_FILLED, 10, ASK_E8, **told)
+    assert (event.exec_type, event.ord_status, event.reserved_e6) == (
+        ExecType.REPLACED, OrdStatus.PARTIALLY_FILLED, cash_e6(1000),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("end", [ExecType.CANCELED, ExecType.EXPIRED])
+def test_a_late_replace_of_an_order_that_is_gone_changes_nothing(
+    a_funded_account: Desk, end: ExecType
+) -> None:
+    desk = a_funded_account
+    placed = desk.buy(10)
+    desk.report(placed.order_id, ExecType.NEW)
+    desk.replace(placed.order_id, qty_e8=qty_e8(20))
+    desk.report(placed.order_id, end)
+    told = {"replacement": 1, "exec_type": ExecType.REPLACED}
+    (event,) = desk.standing(placed.order_id, OrdStatus.NEW, **told)
+    assert (event.reject_code, desk.reserved()) == (Reject.REPORT_UNEXPECTED, 0)
+
+
 def test_the_terms_that_the_venue_gives_a_replace_are_those_that_hold(a_funded_account: Desk) -> None:
     desk = a_funded_account
     placed = desk.buy(10)

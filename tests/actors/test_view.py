@@ -10,8 +10,9 @@ import pytest
 
 from actors.instrument import on_tick
 from actors.shard import Lane
+from actors.state_file import create_state, publish_state, state_path
 from actors.tables import R_ORDERS, Array, State
-from actors.view import StateBusy, StateView, create_state, publish_state, state_path
+from actors.view import StateBusy, StateView
 from core import commands
 from core.records import TICK, AccountState, ExecType, OrdStatus, OrdType, Side, Source, TickKind
 from core.units import cash_e6, qty_e8
@@ -191,6 +192,27 @@ def test_a_shard_that_dies_after_it_published_leaves_no_reader_behind(
     found = a_view.account(1)
     assert found is not None
     assert found.cash_e6 == cash_e6(1_000_000) + 1
+
+
+def test_a_new_owner_is_seen_when_its_tables_are_whole_and_not_before(
+    a_shard: ShardDesk, a_view: StateView, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its log's epoch rises when that is opened: whoever asks the venue then would ask about half of the orders."""
+    before = a_view.epoch
+    assert before == a_shard.shard.writer.tail.epoch
+    rename = Path.rename
+    seen: list[int] = []
+
+    def look_and_rename(source: Path, target: Path) -> Path:
+        if target.name == "state":
+            seen.append(a_view.epoch)
+        return rename(source, target)
+
+    a_shard.shard.writer.close()
+    monkeypatch.setattr(Path, "rename", look_and_rename)
+    successor = ShardDesk(a_shard.log_dir, a_shard.run_dir)
+    assert a_view.epoch == successor.shard.writer.tail.epoch > before
+    assert seen == [before]
 
 
 def test_a_row_that_stays_locked_is_said_to_be(a_shard: ShardDesk, a_view: StateView) -> None:

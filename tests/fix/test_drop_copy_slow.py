@@ -8,8 +8,9 @@ import socket
 import time
 from pathlib import Path
 
+from actors.state_file import create_state, publish_state
 from actors.tables import Capacity
-from actors.view import StateView, create_state, publish_state
+from actors.view import StateView
 from core import ids
 from core.records import EventKind, Side
 from fix import timestamps

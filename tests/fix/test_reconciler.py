@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.records import BreakKind, ExecType, Side
-from fix.reconciler import SNAPSHOT_PENDING_MAX, Break, Execution, Reconciler
+from fix.executions import Break, Execution
+from fix.reconciler import SNAPSHOT_PENDING_MAX, Reconciler
 from fix.store import STATE_BYTES_MAX
 
 GRACE_NS: Final = 1000
@@ -216,6 +217,86 @@ def test_a_fill_that_we_booked_twice_is_missing_at_the_venue_once() -> None:
     tape.passes(2 * GRACE_NS)
     assert tape.found() == [(BreakKind.MISSING_AT_VENUE, "E1")]
     assert tape.breaks[0].execution.account == 1
+
+
+def totalled(tape: Tape, order_id: int, low: int, high: int, px: int = PX) -> None:
+    """Our log has booked the order's CumQty from low to high without an ExecID."""
+    booked = execution(0, order_id, high, exec_id="", last_qty_e8=(high - low) * QTY, last_px_e8=px)
+    tape.reconciler.booked_by_total(ours(booked), tape.now_ns)
+
+
+@given(st.integers(0, 2**32), st.integers(1, 30), st.booleans())
+def test_fills_that_were_booked_by_a_total_are_told_by_the_copies_that_make_it_up(
+    seed: int, orders: int, over_a_restart: bool
+) -> None:
+    """In any order, before and after it was booked, with prices of their own."""
+    rng, tape = Random(seed), Tape()
+    for order_id in range(1, orders + 1):
+        cum, parts = 0, []
+        for number in range(rng.randint(1, 4)):
+            cum += rng.randint(1, 5)
+            parts.append((number, cum, rng.randint(1, 10**12)))
+        booked_at = rng.randint(0, len(parts))
+        low, paid = 0, 0
+        copies = []
+        for number, high, px in parts:
+            copies.append(
+                execution(
+                    order_id * 10 + number, order_id, high, last_qty_e8=(high - low) * QTY, last_px_e8=px
+                )
+            )
+            paid += (high - low) * px
+            low = high
+        rng.shuffle(copies)
+        for number, copy in enumerate([*copies, None]):
+            if number == booked_at:
+                totalled(tape, order_id, 0, cum, round(paid / cum))
+            if copy is not None:
+                tape.copied(copy)
+            if over_a_restart and (snapshot := tape.reconciler.snapshot()) is not None:
+                tape.reconciler = Reconciler(GRACE_NS)
+                tape.reconciler.restore(snapshot)
+        tape.passes(rng.randint(0, 9))
+    tape.passes(2 * GRACE_NS)
+    assert (tape.breaks, tape.reconciler.pending) == ([], (0, 0))
+
+
+def test_a_total_that_the_venue_does_not_tell_whole_is_missing_there_once() -> None:
+    tape = Tape()
+    totalled(tape, 1, 0, 4)
+    tape.copied(execution(1, 1, 3, last_qty_e8=3 * QTY))
+    tape.passes(2 * GRACE_NS)
+    assert [(found.kind, found.ours, found.venues) for found in tape.breaks] == [
+        (BreakKind.MISSING_AT_VENUE, QTY, 0)
+    ]
+    tape.passes(2 * GRACE_NS)
+    assert len(tape.breaks) == 1
+
+
+def test_a_total_of_other_money_than_the_copies_tell_is_a_break_of_its_price() -> None:
+    tape = Tape()
+    totalled(tape, 1, 0, 2, PX + 10**6)
+    tape.copied(execution(1, 1, 1))
+    tape.copied(execution(2, 1, 2))
+    assert tape.found() == [(BreakKind.PRICE, "")]
+
+
+def test_a_copy_beside_a_total_is_missing_here() -> None:
+    tape = Tape()
+    totalled(tape, 1, 1, 3)
+    tape.copied(execution(1, 1, 1))
+    tape.copied(execution(2, 1, 2))
+    tape.copied(execution(3, 1, 3))
+    tape.passes(2 * GRACE_NS)
+    assert tape.found() == [(BreakKind.MISSING_HERE, "E1")]
+
+
+def test_a_break_of_a_total_that_stands_in_the_log_is_not_raised_again() -> None:
+    tape = Tape()
+    totalled(tape, 1, 0, 4)
+    tape.reconciler.raised("", 1)
+    tape.passes(2 * GRACE_NS)
+    assert tape.breaks == []
 
 
 def test_what_happened_before_it_began_concerns_neither_side() -> None:

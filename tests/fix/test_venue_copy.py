@@ -15,7 +15,7 @@ from app.config import load
 from app.roles.venue_copy import SIMULATOR_COPY, source_of
 from core import commands
 from core.events import Event
-from core.records import COMMAND_BYTES, AccountState, BreakKind, EventKind, ExecType
+from core.records import COMMAND_BYTES, AccountState, BreakKind, EventKind, ExecType, OrdStatus
 from fix.codec import Message, encode, parse
 from fix.durable import DurableSession
 from fix.report_fields import ReportError
@@ -255,6 +255,37 @@ async def test_a_bust_a_correction_and_a_fill_told_twice_agree_with_their_copies
     assert raised is not None
     found = commands.decode(raised)
     assert (found["break_kind"], found["order_id"]) == (BreakKind.MISSING_HERE, order_id)
+    session.close()
+    desk.close()
+
+
+async def test_a_fill_that_was_booked_by_the_venues_answer_is_told_by_its_copies(
+    tmp_path: Path, run_dir: Path
+) -> None:
+    """Its report never came, so it has no ExecID here; the account may go on trading."""
+    desk = ActorsDesk(tmp_path / "log", run_dir)
+    desk.open_market()
+    ring = Ring.create(run_dir / "breaks", COMMAND_BYTES, 16)
+    now = [1]
+    copy = VenueCopy(0, ring, lambda _: "ACME", grace_ns=10, clock=lambda: now[0])
+    session = DurableSession(SessionConfig("US-DC", "THEM", Role.INITIATOR), Store(tmp_path / "dc"), copy)
+    copy.on_logon(session)
+    order_id = desk.buy(10).order_id
+    desk.ask_venue(order_id)
+    desk.standing(order_id, OrdStatus.PARTIALLY_FILLED, 6, ASK_E8)
+    for exec_id, cum in (("E2", "6"), ("E1", "3")):
+        message = told(
+            ClOrdID=f"TW000-{order_id}", Symbol="ACME", ExecType="F", ExecID=exec_id, CumQty=cum, TransactTime="",
+            LastQty="3", LastPx="100",
+        )  # fmt: skip
+        assert copy.on_message(session, message) == []
+    reader = LogReader(desk.log_dir, desk.run_dir, Reader.AUDIT)
+    while records := reader.read():
+        copy.take(records)
+    reader.close()
+    now[0] = 1000
+    copy.tick(session, is_at_end=True)
+    assert ring.pop() is None
     session.close()
     desk.close()
 

@@ -85,7 +85,7 @@ class RouterHost(Host):
         reports = Ring.attach(run / LANE_FILES[Lane.REPORTS_VENUE])
         clock, tail = self.world.clock, Tail.attach(run)
         self.inquiry = Inquiry(
-            0, lambda: open_orders(view), reports.try_push, by_mass=True, epoch=lambda: tail.epoch,
+            0, lambda: open_orders(view), reports.try_push, by_mass=True, epoch=lambda: view.epoch,
             clock=lambda: clock() / NS_PER_S, names=clock,
         )  # fmt: skip
         self.router = OrderRouter(
