@@ -72,7 +72,7 @@ def load_command(command: Command, kind: int, payload: int, length: int, address
 @jit
 def _skip_fill(at: int, position: int, segment: int) -> int:
     """Past the zeros at a segment's end, which are too few for a record's header."""
-    left = segment - (position + at) % segment
+    left = segment - ((position + at) & (segment - 1))  # a power of two
     return at + left if left < log.RECORD_HEADER_BYTES else at
 
 

@@ -165,11 +165,11 @@ async def test_what_can_not_be_answered_by_a_report_is_refused_with_a_reason(tmp
     port = await venue.start()
     async with connected(tmp_path / "desk", port) as (desk, session):
         bare = (MsgType.NewOrderSingle, [(Tag.ClOrdID, "A"), (Tag.Symbol, "AAPL"), (Tag.Side, "1")])
-        session.send([bare, new_order("B", "5", 1, "100"), ("H", [(Tag.ClOrdID, "A")])])
-        await until(lambda: len(desk.messages) == 3)
+        session.send([bare, new_order("B", "5", 1, "100"), ("H", [(Tag.ClOrdID, "A")]), ("Q", [])])
+        await until(lambda: len(desk.messages) == 4)
         await venue.stop()
     told = [(m.type, m.get(Tag.RefMsgType), m.get(Tag.BusinessRejectReason)) for m in desk.messages]
-    assert told == [("j", "D", "5"), ("j", "D", "0"), ("j", "H", "3")]
+    assert told == [("j", "D", "5"), ("j", "D", "0"), ("j", "H", "5"), ("j", "Q", "3")]
     assert not venue.exchange.open_orders(OWNER)
 
 
