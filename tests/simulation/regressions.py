@@ -10,7 +10,7 @@ from typing import Final
 
 FOUND: Final[dict[int, str]] = {
     5: "the log's number was empty after a power cut: its file had a name before it was synced (test_disk.py)",
-    34: "a replace that crossed the question after a restart was not taken when it was accepted (actors/test_status.py)",
+    34: "a replace that crossed the question after a restart was not taken when accepted (actors/test_status.py)",
     37: "the session's store had a hole after a failed sync, a restart and a power cut (test_disk.py)",
     103: "a second power cut in a row gave out the same order ids again (shared_mem/test_log_recovery.py)",
 }
