@@ -319,7 +319,9 @@ crc32c_step = _crc_step if _BY_INSTRUCTION else _crc_step_portable
 
 
 @intrinsic
-def _as_pointer(typing_context: Any, address: Any) -> Any:
+def as_pointer(typing_context: Any, address: Any) -> Any:
+    """The address as libc takes it."""
+
     def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         return builder.inttoptr(args[0], _I8.as_pointer())
 
@@ -340,12 +342,12 @@ CLOCK_BOOTTIME: Final = 7
 
 @jit
 def write_fd(fd: int, address: int, length: int) -> int:
-    return _libc_write(np.int32(fd), _as_pointer(address), np.uint64(length))
+    return _libc_write(np.int32(fd), as_pointer(address), np.uint64(length))
 
 
 @jit
 def read_fd(fd: int, address: int, length: int) -> int:
-    return _libc_read(np.int32(fd), _as_pointer(address), np.uint64(length))
+    return _libc_read(np.int32(fd), as_pointer(address), np.uint64(length))
 
 
 @jit
@@ -353,13 +355,13 @@ def poll_readable(scratch: int, fd: int, timeout_ms: int) -> int:
     """Wait until `fd` can be read; 1, or 0 after `timeout_ms`. scratch: 8 writable bytes (struct pollfd)."""
     store_u32(scratch, fd)
     store_u32(scratch + 4, 1)  # events = POLLIN, revents = 0
-    return _libc_poll(_as_pointer(scratch), np.uint64(1), np.int32(timeout_ms))
+    return _libc_poll(as_pointer(scratch), np.uint64(1), np.int32(timeout_ms))
 
 
 @jit
 def clock_ns(clock: int, scratch: int) -> int:
     """clock_gettime in nanoseconds. scratch: 16 writable bytes (struct timespec)."""
-    _libc_clock_gettime(np.int32(clock), _as_pointer(scratch))
+    _libc_clock_gettime(np.int32(clock), as_pointer(scratch))
     return load_i64(scratch) * 1_000_000_000 + load_i64(scratch + 8)
 
 

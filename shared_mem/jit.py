@@ -20,7 +20,7 @@ from numba.core import config as _numba_config
 
 _ROOT: Final = Path(__file__).resolve().parent.parent
 _GROUND: Final = ("shared_mem", "core", "actors")
-_OTHERS: Final = ("marketdata", "fix")
+_OTHERS: Final = ("marketdata", "fix", "gateways")
 
 F = TypeVar("F", bound=Callable[..., Any])
 
