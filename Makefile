@@ -22,7 +22,7 @@ NODE_IS_NEW := node -e 'const [a, b] = process.versions.node.split(".").map(Numb
 	process.exit(a > 22 || (a == 22 && b >= 12) || (a == 20 && b >= 19) ? 0 : 1)'
 ROOMS := core shared_mem actors marketdata fix gateways services app
 
-.PHONY: help setup up down test test-faults simulate bench lint load soak stress kills web browser strace clean lock
+.PHONY: help setup up down test test-faults simulate bench lint load soak stress kills takeovers web browser strace clean lock
 
 help: ## this list
 	@echo "Tradewind: make TARGET [ARGS=\"…\"]"
@@ -65,6 +65,9 @@ stress: setup ## shared memory and the log between processes that are killed; ev
 
 kills: setup web ## kill -9 of every process of a desk under load, hundreds of times; all books are audited
 	@$(PYTHON) -m tests.faults.kills $(ARGS)
+
+takeovers: setup web ## take-overs under load, among kills on both hosts, from owners that die or wake as zombies
+	@$(PYTHON) -m tests.faults.takeovers $(ARGS)
 
 web: web/dist/.built ## build the page
 

@@ -64,6 +64,12 @@ def host_name(config: Config) -> str:
     return f"{socket.gethostname()}:{number}"
 
 
+def epoch_of(config: Config) -> int | None:
+    """Of the owner on this host: what a follower writes for it is refused once another has taken over. None where the
+    shard has no standby. Raises SegmentMissing before the shard has begun."""
+    return Tail.attach(config.run_dir).epoch if config.standby_key is not None else None
+
+
 class NotTheOwner(SystemExit):
     """Ends a process with EXIT_LEASE_OVER and a line that says why."""
 

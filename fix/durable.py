@@ -230,6 +230,11 @@ class DurableSession:
         return UNTHROTTLED if self._throttle is None else self._throttle.room_for_orders(self._steady())
 
     @property
+    def is_short_of_disk(self) -> bool:
+        """Whether what room the store has left is for cancels and for what the peer says, and no new order's."""
+        return self._store.is_short
+
+    @property
     def place(self) -> tuple[int, int]:
         """Where the store ends: what was stored so far stands before it."""
         return self._store.place

@@ -41,6 +41,9 @@ RETRY_S_MAX: Final = 5.0
 CONNECT_TIMEOUT_S: Final = 5.0
 # How often the hours are looked at: a clock may be set, and a machine sleeps.
 HOURS_S: Final = 0.2
+# Of disk, ahead of what the store has: the one session carries every order of the desk. In the half that new orders
+# leave go a thousand cancels that pass a thousand waiting orders, or ten thousand that pass none, with their answers.
+RESERVED_BYTES: Final = 8 * 1024 * 1024
 # Beside the store: when the session of the schedule began whose numbers the store has.
 _NUMBERED_FILE: Final = "numbered-since"
 
@@ -82,7 +85,8 @@ class Initiator:
     ) -> None:
         rule = line.throttle
         throttle = Throttle(rule.messages, rule.window_ms * 1_000_000) if rule is not None else None
-        self.session = DurableSession(config, Store(folder, sync), application, clock, throttle)
+        store = Store(folder, sync, RESERVED_BYTES)
+        self.session = DurableSession(config, store, application, clock, throttle)
         self._numbered = folder / _NUMBERED_FILE
         self._line = line
         self._clock = clock

@@ -26,8 +26,8 @@ Why a kill -9 at any instruction neither loses nor doubles anything:
 `venue_seq` must go up for ever, and MsgSeqNum begins again at 1 when the numbers are reset: the count of
 resets stands in its upper bits. Before the first reset it is the MsgSeqNum itself.
 
-Where the venue has a throttle, orders wait here for room, in their order, and cancels of other orders pass
-them; a cancel of one that waits stays behind it. The stored state is then the position of the first record
+Where the venue has a throttle, or the disk is full, orders wait here for room, in their order, and cancels of other
+orders pass them; a cancel of one that waits stays behind it. The stored state is then the position of the first record
 that waits and those of the cancels that went ahead of it, so that a restart sends each of them once.
 
 Must not do: read the log while nobody is logged on (orders wait there, where they are counted and bounded),
@@ -158,6 +158,8 @@ class OrderRouter:
     def _due(self, session: DurableSession) -> list[_Held]:
         """Takes out of `_held` what may go now: cancels of orders that have gone, then the first ones."""
         room, for_orders = session.room(), session.room_for_orders()
+        if session.is_short_of_disk:
+            for_orders = 0
         if room == 0:
             return []
         due: list[_Held] = []

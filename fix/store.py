@@ -13,6 +13,9 @@ Always holds here:
   StoreCorrupt.
 - In memory is where the messages of the newest segment begin (4 bytes each), no contents: a store that grows all day
   takes no more memory in the evening. A resend out of an older segment reads that one through.
+- The next appends have room on the disk (`fix/disk_room.py`). Where that can't be renewed the store says so
+  (`is_short`) while half of it is left: for cancels and for what the peer says, not for new orders. A full disk begins
+  no new segment; the present one goes on.
 
 The bound: segments of SEGMENT_BYTES_MAX, the newest SEGMENTS_MAX are kept (about 1 GiB, some four million
 messages); a resend that reaches further back is gap filled. A reset of the numbers drops them all.
@@ -36,12 +39,15 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from fix.disk_room import FULL, reserve
 from fix.session import Sent, Stored
 
 SEGMENT_BYTES_MAX: Final = 16 * 1024 * 1024  # scanned whole when the store is opened: 0.2 s
 SEGMENTS_MAX: Final = 64
 # The application keeps a cursor and some ids here. More would be a second database.
 STATE_BYTES_MAX: Final = 64 * 1024
+# Room ahead, for a session that is one of many: a thousand cancels or reports in the half that is left to them.
+RESERVED_BYTES: Final = 1024 * 1024
 # One append: what an application may answer to one message, and a batch of executions.
 APPEND_BYTES_MAX: Final = 8 * 1024 * 1024
 
@@ -141,16 +147,19 @@ class Store:
     """One session's store, in `folder`, which is made when missing. One process at a time has it open.
 
     `next_in`, `next_out`, `state` and `generation` are as of the last append. `generation` counts the resets.
-    `sync`: each append ends with fdatasync (gate "synced"). Raises StoreCorrupt, StoreError.
+    `sync`: each append ends with fdatasync (gate "synced"). `reserved_bytes`: of disk, ahead of what is written. Raises
+    StoreCorrupt, StoreError.
     """
 
-    def __init__(self, folder: Path, sync: bool = False) -> None:
+    def __init__(self, folder: Path, sync: bool = False, reserved_bytes: int = RESERVED_BYTES) -> None:
         self.folder = folder
         self.next_in = 1
         self.next_out = 1
         self.generation = 0
         self.state = b""
         self._sync = sync
+        self._reserved_bytes = reserved_bytes
+        self._reserved_to = 0  # the newest segment has room up to this byte
         folder.mkdir(parents=True, exist_ok=True)
         self._lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
         try:
@@ -180,8 +189,8 @@ class Store:
         assert all(sent.seq == self.next_out + i for i, sent in enumerate(messages)), (
             "numbers go up one by one"
         )
-        if self._size >= SEGMENT_BYTES_MAX:
-            self._new_segment(self._index() + 1)
+        if not self.is_short and self._size >= SEGMENT_BYTES_MAX:
+            self._rotate()
         record = _write_record(next_in, self.next_out, self.generation, state, messages)
         if len(record) > APPEND_BYTES_MAX:
             raise StoreError(
@@ -198,6 +207,19 @@ class Store:
         self.next_out += len(messages)
         if state is not None:
             self.state = state
+
+    @property
+    def is_short(self) -> bool:
+        """Whether the disk is so full that only what must be should be appended. Asks the disk again where it was."""
+        if self._reserved_to - self._size >= self._reserved_bytes // 2:
+            return False
+        try:
+            has_room = reserve(self._fd, self._size, self._reserved_bytes)
+        except OSError as error:
+            raise StoreError(f"{self._segments[-1].path}: {error}") from error
+        if has_room:
+            self._reserved_to = self._size + self._reserved_bytes
+        return not has_room
 
     @property
     def place(self) -> tuple[int, int]:
@@ -252,11 +274,39 @@ class Store:
             os.close(self._fd)
             self._fd = -1
 
-    def _new_segment(self, index: int) -> None:
-        self._close_segment()
+    def _made(self, index: int) -> tuple[Path, int]:
         path = self.folder / f"{index:08d}.fix"
-        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
-        self._size = 0
+        return path, os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
+
+    def _rotate(self) -> None:
+        """A new segment, unless the disk has no room for one: then this one goes on."""
+        try:
+            path, fd = self._made(self._index() + 1)
+            has_room = reserve(fd, 0, self._reserved_bytes)
+            if not has_room:
+                os.close(fd)
+                path.unlink()
+        except OSError as error:
+            if error.errno in FULL:
+                return
+            raise StoreError(f"{self.folder}: {error}") from error
+        if has_room:
+            self._begin(path, fd, self._reserved_bytes)
+
+    def _new_segment(self, index: int) -> None:
+        path, fd = self._made(index)
+        # A disk without room for it may still have some for the first record.
+        has_room = reserve(fd, 0, self._reserved_bytes)
+        self._begin(path, fd, self._reserved_bytes if has_room else 0)
+
+    def _begin(self, path: Path, fd: int, reserved_to: int) -> None:
+        if self._reserved_to > self._size:
+            try:
+                os.ftruncate(self._fd, self._size)  # gives back what was reserved behind it
+            except OSError as error:
+                raise StoreError(f"{self._segments[-1].path}: {error}") from error
+        self._close_segment()
+        self._fd, self._size, self._reserved_to = fd, 0, reserved_to
         if self._segments:
             self._segments[-1].forget()
         segment = _Segment(path, self.next_out)

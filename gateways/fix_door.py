@@ -41,10 +41,10 @@ from fix.codec import Message, MissingTag
 from fix.durable import Busy, DurableSession, Outgoing, SessionKey
 from fix.tags import BusinessReason, CxlRejReason, MsgType, OrdRejReason, Tag
 from fix.throttle import Throttle
-from gateways import fix_wire
+from gateways import fix_fates, fix_wire
 from gateways.cancel_on_disconnect import DroppedSessions
 from gateways.fix_request_ids import cancel_request_id, request_id_of
-from gateways.fix_rules import FixRules
+from gateways.fix_rules import FixRules, check_pace
 from gateways.fix_wire import Refusal
 from gateways.order_events import account_text_of, changed_nothing, is_echo, symbol_of
 from shared_mem.log_reader import Record
@@ -88,12 +88,14 @@ class Cancel(msgspec.Struct, array_like=True):
 
 class Client(msgspec.Struct, array_like=True):
     """What is stored with a session: its account, its place in the log, its cancels under way by
-    request_id, and the grace of its open orders while a drop would cancel them (NOT_ARMED: it would not)."""
+    request_id, the grace of its open orders while a drop would cancel them (NOT_ARMED: it would not), and its orders
+    of unknown fate that it was told of."""
 
     account: int
     cursor: int
     cancels: dict[int, Cancel]
     grace_ms: int = NOT_ARMED
+    doubts: list[int] = []
 
 
 class FixDoor:
@@ -262,7 +264,7 @@ class FixDoor:
         if len(unanswered) >= UNANSWERED_MAX:
             raise Busy(f"{UNANSWERED_MAX} orders of {session.key.target} are unanswered")
         try:
-            _check_pace(throttle, self._steady())
+            check_pace(throttle, self._steady())
             order = fix_wire.read_order(message)
             self._check_account(client, message)
             instrument = self._view.instrument_by_symbol(order.symbol) if order.symbol.isascii() else None
@@ -282,7 +284,7 @@ class FixDoor:
                 client_order_id=order.client_order_id,
                 expire_time_ns=order.expire_time_ns,
             )
-            self._push_order(command)
+            self._push_order(session, command)
         except Refusal as no:
             exec_id = f"R{request_id}"
             return [fix_wire.order_refused(message, exec_id, no.reason, str(no), self._clock())]
@@ -290,8 +292,8 @@ class FixDoor:
         unanswered.add(order.client_order_id)
         return []
 
-    def _push_order(self, command: bytes) -> None:
-        why = self._refusal()
+    def _push_order(self, session: DurableSession, command: bytes) -> None:
+        why = self._refusal() or ("the disk is full" if session.is_short_of_disk else "")
         if not why and not self._orders.try_push(command):
             why = f"the desk is full: {self._orders.capacity} orders wait"
         if why:
@@ -330,7 +332,7 @@ class FixDoor:
         if order is None:
             return [fix_wire.cancel_refused(message, _not_known(orig), self._clock())]
         try:
-            _check_pace(throttle, self._steady())
+            check_pace(throttle, self._steady())
             wanted = fix_wire.read_order(message)
             self._check_account(client, message)
             fix_wire.check_same(wanted, order, symbol_of(self._view, order.instrument))
@@ -346,7 +348,7 @@ class FixDoor:
                 tif=wanted.tif,
                 expire_time_ns=wanted.expire_time_ns,
             )
-            self._push_order(command)
+            self._push_order(session, command)
         except Refusal as no:
             return [fix_wire.cancel_refused(message, str(no), self._clock(), CxlRejReason.OTHER)]
         throttle.count(self._steady())
@@ -442,13 +444,15 @@ class FixDoor:
             cl_ord_id = None if cancel is None else cancel.cl_ord_id
             orig = event.text or (cancel.orig_cl_ord_id if cancel is not None else fix_wire.NO_ID)
             return fix_wire.cancel_reject(self._shard, event, cl_ord_id, orig)
-        if changed_nothing(event) or is_echo(self._view, event):
+        text = fix_fates.text_of(client.doubts, event)
+        if text is None and (changed_nothing(event) or is_echo(self._view, event)):
             return None
+        fix_fates.told(client.doubts, event)
         asked = self._cancel_of(client, event)
         symbol = symbol_of(self._view, event.instrument)
         account = account_text_of(self._view, event.account)
         was = self._name_before(client, event)
-        report = fix_wire.execution_report(self._shard, event, account, symbol, asked, was)
+        report = fix_wire.execution_report(self._shard, event, account, symbol, asked, was, text)
         if event.ord_status in fix_wire.ENDED:
             ended = [key for key, cancel in client.cancels.items() if cancel.order_id == event.order_id]
             for request_id in ended:
@@ -489,12 +493,3 @@ class FixDoor:
 
 def _not_known(orig: str) -> str:
     return f"OrigClOrdID (41) {orig[:40]!r} is not an order of this account that is still known"
-
-
-def _check_pace(throttle: Throttle, now_ns: int) -> None:
-    if throttle.room(now_ns) == 0:
-        text = (
-            f"message rate: the limit is {throttle.messages} messages in {throttle.window_ns // _NS_PER_MS} ms, "
-            f"and this is number {throttle.used(now_ns) + 1}; nothing was done, send it again later"
-        )
-        raise Refusal(text, OrdRejReason.BROKER_OPTION)

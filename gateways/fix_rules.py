@@ -16,14 +16,17 @@ import msgspec
 from fix.acceptor import Configure
 from fix.dictionary import load
 from fix.session import Role, SessionConfig
-from fix.throttle import MESSAGES_MAX
+from fix.tags import OrdRejReason
+from fix.throttle import MESSAGES_MAX, Throttle
 from fix.validation import Strictness, Validator
+from gateways.fix_wire import Refusal
 
 # Far more than a client sends who means it, and less than a ring of orders holds: one that runs wild is
 # refused before it fills the desk for all.
 MESSAGES_USUAL: Final = 10_000
 # A connection that is to come back does so within this; later, what its client knows is too old.
 GRACE_MS_MAX: Final = 3_600_000
+_NS_PER_MS: Final = 1_000_000
 
 
 class FixRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -52,3 +55,13 @@ def client_sessions(comp_id: str, lenient: frozenset[str] = frozenset()) -> Conf
     if EVERY_RULE not in lenient:
         validator = Validator(load(VERSION), strictness=Strictness(**dict.fromkeys(lenient, False)))
     return lambda target: SessionConfig(comp_id, target, Role.ACCEPTOR, VERSION, validator=validator)
+
+
+def check_pace(throttle: Throttle, now_ns: int) -> None:
+    """Raises Refusal for a new order at the limit of its session's throttle."""
+    if throttle.room(now_ns) == 0:
+        text = (
+            f"message rate: the limit is {throttle.messages} messages in {throttle.window_ns // _NS_PER_MS} ms, "
+            f"and this is number {throttle.used(now_ns) + 1}; nothing was done, send it again later"
+        )
+        raise Refusal(text, OrdRejReason.BROKER_OPTION)

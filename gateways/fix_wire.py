@@ -231,9 +231,10 @@ def execution_report(
     symbol: str,
     cancel_cl_ord_id: str | None,
     was_cl_ord_id: str | None = None,
+    text: str | None = None,
 ) -> Outgoing:
     """The event as an ExecutionReport. `cancel_cl_ord_id`: ClOrdID of the cancel or replace that this answers, if
-    any; `was_cl_ord_id`: of an order that has been replaced, the name that it had."""
+    any; `was_cl_ord_id`: of an order that has been replaced, the name that it had; `text`: what is said beside."""
     is_duplicate = event.reject_code == Reject.DUPLICATE_CLIENT_ORDER_ID
     ids_of_order = [(Tag.ClOrdID, cancel_cl_ord_id or event.text)]
     if cancel_cl_ord_id is not None:
@@ -271,6 +272,7 @@ def execution_report(
         (Tag.CumQty, units.qty_text(event.cum_qty_e8)),
         (Tag.AvgPx, _average_price(event)),
         (Tag.TransactTime, timestamps.format_ns(event.time_ns)),
+        *([(Tag.Text, text)] if text is not None else []),
     ]
 
 

@@ -36,6 +36,17 @@ class Overtaken(PlaceMoved):
         )
 
 
+async def require_newest(connection: Connection, shard: int, epoch: int | None) -> None:
+    """Raises Overtaken if the shard has an owner above `epoch`, and none can come before the caller's transaction ends.
+    None: of a shard without a standby, which nobody overtakes."""
+    assert connection.is_in_transaction()
+    if epoch is None:
+        return
+    newest = await connection.fetchval("SELECT epoch FROM shard_owner WHERE shard = $1 FOR SHARE", shard)
+    if newest is not None and newest > epoch:
+        raise Overtaken(shard, epoch, newest)
+
+
 async def move_place(
     connection: Connection, consumer: str, shard: int, before: Place, after: Place, epoch: int | None = None
 ) -> None:
@@ -46,10 +57,7 @@ async def move_place(
     moved.
     """
     assert connection.is_in_transaction()
-    if epoch is not None:
-        newest = await connection.fetchval("SELECT epoch FROM shard_owner WHERE shard = $1 FOR SHARE", shard)
-        if newest is not None and newest > epoch:
-            raise Overtaken(shard, epoch, newest)
+    await require_newest(connection, shard, epoch)
     moved = await connection.execute(
         "UPDATE projection_cursor SET seq = $4, message = $5 WHERE consumer = $1 AND shard = $2 AND seq = $3",
         consumer,

@@ -20,7 +20,8 @@ What happens in a shard is published to JetStream: stream `TRADEWIND`, file stor
 
 The stream has each event once and in the log's order. Delivery to you is at least once: keep the highest
 `seq` you have handled for each shard, skip what is not above it, and check that `prior_seq` of the next is
-the one you have. `Nats-Msg-Id` is `<shard>:<seq>`. Money, prices and quantities are decimal text: exact.
+the one you have. `Nats-Msg-Id` is `<shard>:<seq>`; `Tradewind-Epoch` names the life of the shard's owner, and never
+goes down along the stream. Money, prices and quantities are decimal text: exact.
 Within v1 fields may be added; none goes away or changes its meaning.
 """
 

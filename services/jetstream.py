@@ -42,11 +42,13 @@ NATS_TROUBLE: Final = (nats.errors.Error, nats.js.errors.Error, OSError, asyncio
 
 
 class StreamEnd(NamedTuple):
-    """The end of a shard's stream. `event_seq`: of its last message's event; None if that message is gone."""
+    """The end of a shard's stream. `event_seq`: of its last message's event; None if that message is gone. `epoch`:
+    that the event is of; None where the message does not say it, as those of earlier releases."""
 
     first_message: int
     last_message: int
     event_seq: int | None
+    epoch: int | None = None
 
 
 @contextlib.asynccontextmanager
@@ -106,7 +108,13 @@ async def stream_end(context: JetStreamContext, shard: int) -> StreamEnd:
     state = (await context.stream_info(name)).state
     if state.last_seq == 0:
         return StreamEnd(first_message=1, last_message=0, event_seq=0)
-    return StreamEnd(state.first_seq, state.last_seq, await event_seq_at(context, shard, state.last_seq))
+    try:
+        stored = await context.get_msg(name, seq=state.last_seq)
+    except nats.js.errors.NotFoundError:
+        return StreamEnd(state.first_seq, state.last_seq, None)
+    epoch = (stored.headers or {}).get(schemas.EPOCH_HEADER)
+    seq = schemas.decode_link(stored.data or b"").seq
+    return StreamEnd(state.first_seq, state.last_seq, seq, int(epoch) if epoch else None)
 
 
 async def event_seq_at(context: JetStreamContext, shard: int, message: int) -> int | None:

@@ -18,6 +18,9 @@ kept elsewhere (`mark`: a file), after the cursor: up to there everything was ha
 the rows are built anew. Lost together with the rows, mails go again under their Message-IDs. Where events have gone
 from stream and log alike, their mails are not sent, and an error says which.
 
+The claim asks in its transaction whether the shard has a newer owner than this process's (`Overtaken`): what an owner
+that was overtaken still has to mail is mailed by its successor, under the same Message-IDs.
+
 Two processes at once are the same as a crash in 2: both may hand it over, one is kept. A server that does not
 drop a repeated Message-ID (ours does, `services/mailbox.py`) shows two in case of 2, which a mail program
 shows as one. A mail that the server refuses for good (5xx) is logged and stays claimed: it must not hold up
@@ -27,7 +30,7 @@ the others.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from email.message import EmailMessage
 from email.utils import format_datetime
@@ -39,7 +42,7 @@ import asyncpg
 from services import database
 from services.backlog import BeginningGone
 from services.cancelling import end_if_cancelled
-from services.cursor_table import Connection, move_place, read_place
+from services.cursor_table import Connection, move_place, read_place, require_newest
 from services.follower import Place
 from services.schemas import BreakUpdate, OrderUpdate, Update
 from shared_mem.cursors import Cursor, CursorFile
@@ -73,8 +76,11 @@ class Notifications:
         smtp_port: int,
         recipient: str,
         mark: CursorFile,
+        epoch: Callable[[], int | None] = lambda: None,
     ) -> None:
+        """epoch: of the shard's owner on this host, where it has a standby."""
         self._mark = mark
+        self._epoch = epoch
         self._url = postgres_url
         self._shard = shard
         self._smtp_host = smtp_host
@@ -93,7 +99,7 @@ class Notifications:
         if told:
             await self._send(connection, told)
         async with connection.transaction():
-            await move_place(connection, NAME, self._shard, before, after)
+            await move_place(connection, NAME, self._shard, before, after, self._epoch())
         if after.seq > self._mark.load().seq:
             self._mark.save(Cursor(after.message, after.seq))
 
@@ -103,7 +109,7 @@ class Notifications:
         assert connection is not None, "place() opens the connection"
         after = Place(gone.kept_from - 1, 0)
         async with connection.transaction():
-            await move_place(connection, NAME, self._shard, before, after)
+            await move_place(connection, NAME, self._shard, before, after, self._epoch())
         _log.error(
             "events %d to %d are gone from stream and log: mails about fills among them were not sent by this process",
             before.seq + 1,
@@ -117,15 +123,17 @@ class Notifications:
             self._connection = None
 
     async def _send(self, connection: Connection, told: dict[str, Update]) -> None:
-        await connection.execute(
-            "INSERT INTO notifications_sent (execution_id, shard, seq, sent_at) "
-            "SELECT id, shard, seq, CASE WHEN seq <= $4 THEN now() END "
-            "FROM unnest($1::text[], $2::smallint[], $3::bigint[]) AS told (id, shard, seq) ON CONFLICT DO NOTHING",
-            list(told),
-            [update.shard for update in told.values()],
-            [update.seq for update in told.values()],
-            self._mark.load().seq,
-        )
+        async with connection.transaction():
+            await require_newest(connection, self._shard, self._epoch())
+            await connection.execute(
+                "INSERT INTO notifications_sent (execution_id, shard, seq, sent_at) "
+                "SELECT id, shard, seq, CASE WHEN seq <= $4 THEN now() END "
+                "FROM unnest($1::text[], $2::smallint[], $3::bigint[]) AS told (id, shard, seq) ON CONFLICT DO NOTHING",
+                list(told),
+                [update.shard for update in told.values()],
+                [update.seq for update in told.values()],
+                self._mark.load().seq,
+            )
         unconfirmed = await connection.fetch(
             "SELECT execution_id FROM notifications_sent "
             "WHERE execution_id = ANY($1::text[]) AND sent_at IS NULL ORDER BY seq",

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import deque
+from collections.abc import Mapping
 from typing import Final, Generic, NamedTuple, TypeVar
 
 import nats.js.errors
@@ -69,8 +70,10 @@ class Pipeline(Generic[Mark]):
     def under_way(self) -> int:
         return len(self._flights)
 
-    async def send(self, subject: str, body: bytes, message_id: str, mark: Mark) -> None:
-        """Send one message; the caller keeps `under_way` below WINDOW by `oldest_stored`."""
+    async def send(
+        self, subject: str, body: bytes, message_id: str, mark: Mark, headers: Mapping[str, str]
+    ) -> None:
+        """Send one message, with `headers` of its own; the caller keeps `under_way` below WINDOW by `oldest_stored`."""
         assert len(self._flights) < WINDOW, (
             f"{len(self._flights)} messages under way: call oldest_stored first"
         )
@@ -82,7 +85,11 @@ class Pipeline(Generic[Mark]):
             subject,
             body,
             reply=f"{self._inbox}.{expected}",
-            headers={Header.MSG_ID.value: message_id, Header.EXPECTED_LAST_SEQUENCE.value: str(expected)},
+            headers={
+                Header.MSG_ID.value: message_id,
+                Header.EXPECTED_LAST_SEQUENCE.value: str(expected),
+                **headers,
+            },
         )
         self._last_message += 1
 

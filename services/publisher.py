@@ -12,6 +12,9 @@ What always holds: **the stream is the log's events, each once, in the log's ord
   from its beginning, and what the stream still has is passed over.
 - A stream that ends after the log has events which the log does not know: the log is another one, or was
   restored from an old copy. Nothing is published over that; an operator decides.
+- Each message names the epoch of its event (the header `Tradewind-Epoch`), which grows along the log. A stream that
+  ends in a later epoch than the log, or whose last event is of another epoch than the log's of that number, is that of
+  an owner that has taken over: an owner that was overtaken adds nothing behind its successor's first message.
 
 It must not disturb trading: it only reads the log. NATS gone means waiting, with bounded back-off.
 """
@@ -60,6 +63,8 @@ class LogRecord(Protocol):
     @property
     def time_ns(self) -> int: ...
     @property
+    def epoch(self) -> int: ...
+    @property
     def kind(self) -> int: ...
     @property
     def payload(self) -> bytes: ...
@@ -86,6 +91,17 @@ class StreamAheadOfLog(RuntimeError):
             f"stream {schemas.stream_name(shard)} ends with event {stream_seq}, which is not in the log (the "
             f"event before it there is {log_seq}): the log is another one or an old copy. The log is the "
             f"truth: delete the stream, and this shard's rows in Postgres, and both are built anew from it."
+        )
+
+
+class StreamOfAnotherOwner(RuntimeError):
+    """The stream goes on with what another owner of the shard has published. Says what an operator can do."""
+
+    def __init__(self, shard: int, seq: int, theirs: int, ours: int) -> None:
+        super().__init__(
+            f"stream {schemas.stream_name(shard)} ends with event {seq} of epoch {theirs}, and the log here is of "
+            f"epoch {ours} there: another host has taken the shard over, and publishes. This one may become its "
+            f"standby; if it is the owner all the same, delete the stream, and it is built anew from the log."
         )
 
 
@@ -152,7 +168,7 @@ class Publisher:
             with self._opened(start.position, wake) as log:
                 run = _Run(self._shard, self._names, log, pipeline, start)
                 try:
-                    await run.pass_over(max(start.seq, end.event_seq or 0))
+                    await run.pass_over(max(start.seq, end.event_seq or 0), end)
                     self._backoff.succeeded()
                     self._on_serving()
                     self._on_serving = _already_said
@@ -224,13 +240,14 @@ class _Run:
         self._log = log
         self._pipeline = pipeline
         self._prior_seq = start.seq
+        self._epoch = 0  # of the last event that was passed over
         self._unpublished: list[LogRecord] = []
         self._saved = start
         self.done = start  # in the stream for sure
 
-    async def pass_over(self, published_seq: int) -> None:
+    async def pass_over(self, published_seq: int, end: jetstream.StreamEnd) -> None:
         """Read up to the stream's last event, learning names. Raises StreamAheadOfLog if the log does not
-        have it."""
+        have it, StreamOfAnotherOwner if the log's is of another epoch."""
         waited_s = 0.0
         while self._prior_seq < published_seq and not self._unpublished:
             records = self._log.read(READ_RECORDS)
@@ -242,11 +259,14 @@ class _Run:
             for record in records:
                 if record.kind in EVENT_KINDS and record.seq <= published_seq:
                     self._learn(record)
-                    self._prior_seq = record.seq
+                    self._prior_seq, self._epoch = record.seq, record.epoch
                     self.done = Cursor(record.next_position, record.seq)
                 elif record.seq > published_seq:
                     self._unpublished.append(record)
             await asyncio.sleep(0)  # a long log: let the connection's PINGs be answered
+        is_there = self._prior_seq == end.event_seq
+        if end.epoch and self._epoch and (end.epoch > self._epoch or (is_there and end.epoch < self._epoch)):
+            raise StreamOfAnotherOwner(self._shard, published_seq, end.epoch, self._epoch)
         if self._prior_seq != published_seq:
             raise StreamAheadOfLog(self._shard, published_seq, self._prior_seq)
 
@@ -285,6 +305,7 @@ class _Run:
             schemas.encode(update),
             schemas.message_id(self._shard, event.seq),
             Cursor(record.next_position, record.seq),
+            {schemas.EPOCH_HEADER: str(record.epoch)},
         )
         self._prior_seq = record.seq
 

@@ -61,6 +61,9 @@ def message_id(shard: int, seq: int) -> str:
     return f"{shard}:{seq}"
 
 
+# The header that names the owner's life in which an event came about: it grows along the log, and so along the stream.
+EPOCH_HEADER: Final = "Tradewind-Epoch"
+
 Shard: TypeAlias = Annotated[int, Meta(description="The shard whose log has the event.")]
 Seq: TypeAlias = Annotated[
     int, Meta(description="The event's sequence number in that log. Grows; other records lie between.")

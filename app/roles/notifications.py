@@ -7,6 +7,7 @@ from typing import Final
 
 from app.backlog import backlog_of
 from app.config import Config
+from app.ownership import epoch_of
 from services import mailbox
 from services.follower import Follower
 from services.notifications import NAME, Notifications
@@ -28,6 +29,7 @@ def main(config: Config, ready: Callable[[], None]) -> None:
             smtp_port=config.ports.smtp,
             recipient=RECIPIENT,
             mark=CursorFile(config.data_dir / "marks", NAME),
+            epoch=lambda: epoch_of(config),
         ),
         on_serving=ready,
         backlog=backlog_of(config),

@@ -9,6 +9,7 @@ from actors.recovery import NothingToBeginFrom, begin
 from actors.tables import Capacity, State, private_state
 from app.backlog import backlog_of
 from app.config import Config
+from app.ownership import epoch_of
 from app.stored_snapshots import offers
 from services.backlog import Hold
 from services.follower import Follower
@@ -37,15 +38,12 @@ def newest_state(config: Config) -> State | None:
 
 def main(config: Config, ready: Callable[[], None]) -> None:
     backlog = backlog_of(config)
-    tail = Tail.attach(config.run_dir)
-
-    def epoch() -> int | None:
-        return tail.epoch if config.standby_key is not None else None
-
     follower = Follower(
         nats_url=config.nats_url,
         shard=config.shard,
-        effect=Portfolio(config.postgres_url, config.shard, lambda: newest_state(config), epoch),
+        effect=Portfolio(
+            config.postgres_url, config.shard, lambda: newest_state(config), lambda: epoch_of(config)
+        ),
         on_serving=ready,
         backlog=backlog,
         hold=Hold(backlog, CursorFile(config.cursors_dir, NAME)),

@@ -129,7 +129,7 @@ class _Audit:
                 self._events += 1
                 event = events.decode(record.seq, record.time_ns, record.payload)
                 self._learn(event)
-                hearing = await self._take(event, hearing)
+                hearing = await self._take(event, record.epoch, hearing)
             if count % _BREATH == 0:
                 await asyncio.sleep(0)
         for name, store in self._stores.items():
@@ -160,7 +160,7 @@ class _Audit:
         self._stores[JETSTREAM].looked_at["messages"] = hearing.compared
         return hearing
 
-    async def _take(self, event: Event, hearing: stream.Hearing | None) -> stream.Hearing | None:
+    async def _take(self, event: Event, epoch: int, hearing: stream.Hearing | None) -> stream.Hearing | None:
         for store in self._stores.values():
             store.behind += event.seq > store.done
         if event.seq <= self._stores[POSTGRES].done:
@@ -169,7 +169,7 @@ class _Audit:
         if event.seq <= self._stores[MAILS].done and (mail := mail_of(event, self._shard)) is not None:
             self.facts.tell(mail)
         if hearing is not None and event.seq <= self._stores[JETSTREAM].done:
-            return await self._heard(hearing, hearing.hear(event))
+            return await self._heard(hearing, hearing.hear(event, epoch))
         return hearing
 
     def _learn(self, event: Event) -> None:

@@ -28,6 +28,7 @@ FETCH_S: Final = 5.0
 # The server forgets the consumer of an audit that died.
 FORGOTTEN_AFTER_S: Final = 60.0
 _MESSAGE_ID: Final = "Nats-Msg-Id"
+_EPOCH: Final = "Tradewind-Epoch"
 _UNSAFE: Final = re.compile(r"[^A-Za-z0-9-]")
 # A decimal's text, as against an id, a word or a name.
 _NUMBERS: Final = frozenset(
@@ -46,6 +47,7 @@ class Message(NamedTuple):
     number: int
     subject: str
     message_id: str
+    epoch: str  # empty in messages of earlier releases
     body: dict[str, Any]
 
     @property
@@ -107,7 +109,8 @@ async def messages(context: JetStreamContext, name: str, found: Extent) -> Async
                         raise nats.errors.TimeoutError  # the connection lost one: from there once more
                     number = at + 1
                     headers = message.headers or {}
-                    yield Message(at, message.subject, headers.get(_MESSAGE_ID, ""), _body(message.data))
+                    said = headers.get(_MESSAGE_ID, ""), headers.get(_EPOCH, "")
+                    yield Message(at, message.subject, *said, _body(message.data))
         except nats.errors.TimeoutError:
             if await _are_lost(context, name, number):
                 number += 1
@@ -163,8 +166,8 @@ class Hearing:
     async def _advance(self) -> None:
         self._next = await anext(self._source, None)
 
-    async def hear(self, event: Event) -> None:
-        """The log's next event, which the stream must have told by now."""
+    async def hear(self, event: Event, epoch: int) -> None:
+        """The log's next event, which the stream must have told by now; epoch: of its record."""
         if event.seq < self._heard_from:
             return
         while self._next is not None and self._next.seq < event.seq:
@@ -173,7 +176,7 @@ class Hearing:
             told = f"{EventKind(event.kind).name} of {event.seq}"
             self._findings.add(Difference(self._place, f"event {event.seq}", "", told, None, event.seq))
         else:
-            self._compare(event, self._next)
+            self._compare(event, epoch, self._next)
             self.compared += 1
             await self._advance()
         self._last_seq = event.seq
@@ -189,7 +192,7 @@ class Hearing:
         self._findings.add(Difference(self._place, f"message {message.number}", "", None, told, message.seq))
         await self._advance()
 
-    def _compare(self, event: Event, message: Message) -> None:
+    def _compare(self, event: Event, epoch: int, message: Message) -> None:
         kind, said = said_by(event, self._shard)
         expected: Said = {
             "shard": self._shard,
@@ -206,6 +209,8 @@ class Hearing:
             if (subject := _subject(kind, self._shard, expected)) is not None:
                 self._differ(event, message, "subject", subject, message.subject)
         self._differ(event, message, _MESSAGE_ID, f"{self._shard}:{event.seq}", message.message_id)
+        if message.epoch:
+            self._differ(event, message, _EPOCH, str(epoch), message.epoch)
         for field, value in expected.items():
             # What was added to a message later is not in those before: nothing said is nothing there.
             told = message.body.get(field, value if not value else None)

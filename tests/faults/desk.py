@@ -24,7 +24,13 @@ CENT = Decimal("0.01")
 
 def audited(stack: Stack) -> dict[str, Any]:
     """What `tradewind audit` says. A difference is one at any moment: it is never waited away."""
-    done = stack.tradewind("audit", "--json", timeout=PATIENCE_S)
+    servers = [
+        w
+        for k, v in stack.options.items()
+        if k.endswith("_url")
+        for w in (f"--{k.replace('_', '-')}", str(v))
+    ]
+    done = stack.tradewind("audit", "--json", *servers, timeout=PATIENCE_S)
     assert done.returncode in (audit.EXIT_AGREE, audit.EXIT_FAULT), done.stdout
     try:
         found: dict[str, Any] = json.loads(done.stdout)

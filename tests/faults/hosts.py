@@ -13,7 +13,10 @@ import signal
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
+from app.embedded.postgres import Postgres
+from app.embedded.server import running
 from app.options import PORT_OFFSETS
 from tests.acceptance.desk import Trader
 from tests.acceptance.wire import Relay
@@ -53,14 +56,15 @@ class Hosts:
         base = free_port_base()
         self.relay.target = ("127.0.0.1", base + 2)
         self._servers = ExitStack()
-        urls = {
+        self._folder = folder
+        self.urls = {
             f"{'redis' if name == 'valkey' else name}_url": self._servers.enter_context(
                 running_server(name, _made(folder / name))
             )
             for name in ("postgres", "nats", "valkey")
         }
         both = {
-            **urls,
+            **self.urls,
             "standby_key": key, "gate": gate, "lease_ms": lease_ms, "venue_address": self.relay.address,
             "standby_away_ms": 5000,
         }  # fmt: skip
@@ -91,6 +95,17 @@ class Hosts:
             with suppress(ProcessLookupError):
                 os.killpg(pid, number)
         return pids
+
+    def stop_postgres(self) -> None:
+        """At once, as a machine that is gone."""
+        told = (self._folder / "postgres" / "postgres" / "postmaster.pid").read_text()
+        os.kill(int(told.split()[0]), signal.SIGQUIT)
+
+    def start_postgres(self) -> None:
+        port = urlsplit(self.urls["postgres_url"]).port
+        assert port is not None
+        server = Postgres(self._folder / "postgres", port, "test")
+        self._servers.enter_context(running(server, self._folder / "postgres-again.log"))
 
     def discard(self) -> None:
         with suppress(Exception):  # whatever a story left: its processes must go

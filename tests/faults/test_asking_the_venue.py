@@ -86,8 +86,10 @@ async def test_what_happened_while_the_router_was_away_is_found_by_asking(
     assert order_of(desk, gone).reserved_e6 > 0
     assert len(unknown_fates(desk.config)) == 1
     assert desk.venue.heard == [filled, part, canceled, untouched, gone], "no order is sent again"
-    told = [client.line(m, Tag.ClOrdID, Tag.ExecType, Tag.CumQty) for m in (await client.hears(14))[10:]]
-    assert sorted(told) == ["11=A 150=F 14=10", "11=B 150=F 14=4", "11=C 150=4 14=2", "11=C 150=F 14=2"]
+    told = [client.line(m, Tag.ClOrdID, Tag.ExecType, Tag.CumQty) for m in (await client.hears(15))[10:]]
+    assert sorted(told) == [
+        "11=A 150=F 14=10", "11=B 150=F 14=4", "11=C 150=4 14=2", "11=C 150=F 14=2", "11=E 150=I 14=0",
+    ]  # fmt: skip
 
 
 async def test_the_missed_reports_are_taken_before_anything_is_asked(desk: FixDesk, client: Client) -> None:
@@ -161,3 +163,29 @@ async def test_a_cancel_of_an_order_that_the_venue_does_not_know_puts_it_in_doub
     await until(lambda: order_of(desk, name).fate == Fate.UNKNOWN, 60)
     assert order_of(desk, name).ord_status == OrdStatus.NEW
     assert order_of(desk, name).reserved_e6 > 0
+
+
+async def test_a_client_is_told_once_that_its_order_is_in_doubt_and_once_that_it_is_not(
+    desk: FixDesk, client: Client
+) -> None:
+    (name,) = await placed(desk, client, "A")
+    kept = desk.venue.orders[name]
+    desk.venue.forget(name)
+    for _ in range(2):
+        await desk.kill("fix")
+        await desk.start("fix")
+        await until(lambda: order_of(desk, name).fate == Fate.UNKNOWN, 60)
+    await desk.kill("fix_door")
+    await desk.start("fix_door")
+    desk.venue.orders[name] = kept
+    await desk.kill("fix")
+    await desk.start("fix")
+    told = (await client.hears(4))[2:]
+    kind = (Tag.ClOrdID, Tag.ExecType, Tag.OrdStatus, Tag.LeavesQty)
+    assert [client.line(m, *kind) for m in told] == ["11=A 150=I 39=0 151=10"] * 2
+    texts = [m.get(Tag.Text) or "" for m in told]
+    assert "the venue does not know the order: its fate is unknown" in texts[0]
+    assert "the venue says again how the order stands" in texts[1]
+    assert len({m.get(Tag.ExecID) for m in told}) == 2
+    desk.venue.fill(name, 10, "150")
+    assert client.line((await client.hears(5))[4], *kind) == "11=A 150=F 39=2 151=0"

@@ -123,7 +123,9 @@ def test_a_store_whose_disk_fails_ends_its_process_at_once(tmp_path: Path) -> No
 
 @pytest.mark.faults
 @pytest.mark.parametrize("fault", ["signal=KILL", "error=EIO", "error=ENOSPC"])
-@pytest.mark.parametrize("call", ["write", "fdatasync", "fsync", "openat", "unlink"])
+@pytest.mark.parametrize(
+    "call", ["write", "fdatasync", "fsync", "openat", "unlink", "fallocate", "ftruncate"]
+)
 def test_a_store_killed_at_or_failed_by_each_call_of_a_run(
     tmp_path: Path, call: str, fault: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -139,6 +141,7 @@ def test_a_store_killed_at_or_failed_by_each_call_of_a_run(
         if unmet == UNMET_MAX:
             break
     assert unmet == UNMET_MAX, f"more than {CALLS_MAX} calls of {call} in one run"
-    assert met > 0
+    is_borne = (call, fault) == ("fallocate", "error=ENOSPC")  # no room is reserved, and there is some
+    assert met == 0 if is_borne else met > 0
     with capsys.disabled():
         print(f"\nstore, {call}: {fault} at each of {met} calls")  # noqa: T201

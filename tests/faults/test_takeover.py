@@ -14,7 +14,9 @@ import pytest
 from tests.acceptance.audit import Log
 from tests.acceptance.desk import Trader, eventually, flowing
 from tests.acceptance.wire import Wire
+from tests.faults.desk import all_agree
 from tests.faults.hosts import Hosts
+from tests.faults.takeovers import runs
 
 pytestmark = pytest.mark.faults
 
@@ -121,7 +123,7 @@ def test_a_zombie_owner_sends_nothing_after_it_wakes(make_hosts: Callable[..., H
     hosts.signal_owner(signal.SIGCONT, with_supervisor=False)
     doors = {p["name"]: p["pid"] for p in status["processes"]}
     for name in ("shard", "fix", "gateway", "replicator", "publisher"):
-        eventually(lambda pid=doors[name]: not _runs(pid), f"the end of the zombie's {name}")  # type: ignore[misc]
+        eventually(lambda pid=doors[name]: not runs(pid), f"the end of the zombie's {name}")  # type: ignore[misc]
     assert [answer for answer in map(_read, waiting) if b" 200 " in answer] == []
     said = (hosts.owner.data_dir / "logs" / "fix.log").read_text()
     assert "the lease on this shard is over" in said
@@ -155,14 +157,6 @@ def _read(connection: socket.socket) -> bytes:
             return b""
 
 
-def _runs(pid: int) -> bool:
-    """Not a zombie in the system's sense: its parent stands still and does not wait for it."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-
-
 def test_a_standby_takes_over_by_itself_when_owner_and_lease_are_gone(
     make_hosts: Callable[..., Hosts],
 ) -> None:
@@ -185,6 +179,37 @@ def _said(hosts: Hosts) -> str:
 
 def _words(hosts: Hosts) -> list[str]:
     return [w for k, v in hosts.owner.options.items() for w in (f"--{k.replace('_', '-')}", str(v))]
+
+
+def test_without_a_database_an_operators_word_takes_over_and_the_database_learns_it_later(
+    make_hosts: Callable[..., Hosts],
+) -> None:
+    hosts = make_hosts(when_standby_away="degrade")
+    trader = hosts.trader(hosts.owner)
+    eventually(lambda: trader.has_quote(SYMBOL), "a first quote")
+    roles = {p["name"]: p["pid"] for p in hosts.owner.refresh()["processes"]}
+    with flowing(trader) as flow:
+        flow.wait_for_orders(SOME)
+        hosts.stop_postgres()
+        flow.wait_for_orders(SOME)
+        hosts.signal_owner(signal.SIGSTOP)
+    refused = hosts.standby.tradewind("takeover")
+    assert refused.returncode != 0
+    assert "see --without-postgres" in refused.stdout
+    hosts.standby.take_over("--without-postgres")
+    after = hosts.trader(hosts.standby)
+    eventually(lambda: after.has_quote(SYMBOL), "a first quote at the new owner")
+    assert_it_trades_on(hosts)
+    hosts.signal_owner(signal.SIGCONT, with_supervisor=False)
+    for name in ("shard", "fix", "gateway"):
+        eventually(lambda pid=roles[name]: not runs(pid), f"the end of the zombie's {name}")  # type: ignore[misc]
+    hosts.start_postgres()
+    eventually(lambda: hosts.standby.refresh()["ready"], "the new owner's followers")
+    said = hosts.standby.data_dir / "logs" / "shard.log"
+    eventually(lambda: "the database is back, and knows now" in said.read_text(), "the row")
+    assert_the_new_owner_has(hosts, acknowledged(trader))
+    after.cancel_all()
+    all_agree(hosts.standby)
 
 
 def test_without_the_standby_orders_are_refused_with_a_code_and_cancels_are_not(

@@ -6,9 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from core.event_layouts import EVENT
 from core.records import EventKind, ExecType, OrdStatus, OrdType, Side, TimeInForce
+from fix import store as stores
 from fix.codec import Framer, parse
 from fix.dictionary import load
 from fix.durable import DurableSession
@@ -200,3 +202,23 @@ def test_at_the_limit_a_line_that_has_to_logs_out_and_goes_on_after_its_next_log
     assert street.later(1) == [], "nobody is logged on"
     street.line.connect()
     assert street.later(0) == names(9, 13)
+
+
+def test_on_a_full_disk_orders_wait_and_cancels_of_other_orders_leave(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    street = Street(tmp_path)
+    assert street.route("D1", "D2") == names(1, 3)
+    monkeypatch.setattr(stores, "reserve", lambda *_: False)
+    monkeypatch.setattr(street.line.session._store, "_reserved_to", 0)
+    assert street.route("D3", "F1", "F3") == ["TW000-C4"], "the cancel of 3 stays behind its order"
+    assert street.later(1) == []
+    monkeypatch.setattr(stores, "reserve", lambda *_: True)
+    assert street.later(0) == ["TW000-3", "TW000-C5"]
+
+
+def test_a_full_disk_is_no_reason_to_log_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    street = Street(tmp_path, logs_out=True)
+    monkeypatch.setattr(stores, "reserve", lambda *_: False)
+    monkeypatch.setattr(street.line.session._store, "_reserved_to", 0)
+    assert street.route("D1") == []

@@ -9,6 +9,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 from hypothesis import HealthCheck, settings
@@ -32,6 +33,7 @@ from tests.actors.desk import Desk
 from tests.actors.test_model import History
 
 SHARD = 0
+EPOCH = 3
 
 
 class NoSource:
@@ -64,14 +66,16 @@ def updates_of(told: list[Event]) -> list[Update]:
     return made
 
 
-async def _messages(updates: list[Update]) -> AsyncIterator[Message]:
+async def _messages(updates: list[Update], epoch: int = EPOCH) -> AsyncIterator[Message]:
     for number, update in enumerate(updates, 1):
         body = json.loads(schemas.encode(update))
-        yield Message(number, schemas.subject_of(update), f"{SHARD}:{update.seq}", body)
+        yield Message(number, schemas.subject_of(update), f"{SHARD}:{update.seq}", str(epoch), body)
 
 
-async def _heard(told: list[Event], updates: list[Update], facts: Facts, findings: Findings) -> int:
-    hearing = Hearing("TRADEWIND", SHARD, _messages(updates), facts, findings, kept_from=1)
+async def _heard(
+    told: list[Event], updates: list[Update], facts: Facts, findings: Findings, epoch: int = EPOCH
+) -> int:
+    hearing = Hearing("TRADEWIND", SHARD, _messages(updates, epoch), facts, findings, kept_from=1)
     await hearing.begin(Extent(1, len(updates), 0))
     for event in told:
         for kind, number, is_one in (
@@ -82,7 +86,7 @@ async def _heard(told: list[Event], updates: list[Update], facts: Facts, finding
                 facts.tell_name(kind, number, event.text)
         for fact in facts_of(event, SHARD):
             facts.tell(fact)
-        await hearing.hear(event)
+        await hearing.hear(event, EPOCH)
     await hearing.end()
     return hearing.compared
 
@@ -153,3 +157,15 @@ TestEveryEventIsSaidAlike.settings = settings(
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
+
+
+async def test_a_message_of_another_owners_epoch_is_named(tmp_path: Path, run_dir: Path) -> None:
+    """In every other word the same."""
+    desk = Desk(tmp_path / "log", run_dir)
+    desk.open_market()
+    told = happened(desk)
+    desk.close()
+    findings = Findings()
+    assert await _heard(told, updates_of(told), Facts(), findings, epoch=EPOCH - 1) == len(told)
+    assert findings.total == len(told)
+    assert {(d.field, d.log, d.other) for d in findings.kept} == {("Tradewind-Epoch", "3", "2")}

@@ -7,15 +7,17 @@ import mailbox as standard
 from pathlib import Path
 
 import aiosmtplib
+import asyncpg
 import pytest
 
 from core.records import Side
-from services import mailbox
-from services.cursor_table import Connection
+from services import database, mailbox
+from services.cursor_table import Connection, Overtaken
 from services.follower import Place
 from services.mailbox import Maildir
 from services.notifications import Notifications, mail_of
 from services.schemas import OrderUpdate, Update
+from services.standby import ownership
 from shared_mem.cursors import CursorFile
 from tests.services.conftest import NatsServer, eventually, free_port
 from tests.services.desk import Desk
@@ -23,7 +25,7 @@ from tests.services.test_portfolio import caught_up, fetch, following, updates_o
 from tests.services.test_publisher import running, trade
 
 
-def notifications(postgres_url: str, port: int, tmp_path: Path) -> Notifications:
+def notifications(postgres_url: str, port: int, tmp_path: Path, epoch: int | None = None) -> Notifications:
     return Notifications(
         postgres_url=postgres_url,
         shard=0,
@@ -31,6 +33,7 @@ def notifications(postgres_url: str, port: int, tmp_path: Path) -> Notifications
         smtp_port=port,
         recipient="trader@tradewind.local",
         mark=CursorFile(tmp_path / "marks", "notifications"),
+        epoch=lambda: epoch,
     )
 
 
@@ -249,3 +252,29 @@ async def test_a_mail_refused_for_good_does_not_hold_up_the_others(
     }
     [left] = await fetch(postgres_url, "SELECT execution_id FROM notifications_sent WHERE sent_at IS NULL")
     assert left["execution_id"] == first.execution_id
+
+
+async def test_an_owner_that_was_overtaken_mails_nothing_and_its_successor_does(
+    a_desk: Desk, postgres_url: str, mail_port: int, tmp_path: Path
+) -> None:
+    a_desk.open_account()
+    a_desk.define_instrument()
+    trade(a_desk, 1)
+    [fill] = fills_of(a_desk)
+    await database.migrate(postgres_url)
+    row = await asyncpg.connect(postgres_url)
+    await ownership.claim(row, 0, "former", 1)
+    seen = await ownership.read(row, 0)
+    epoch, _ = await ownership.take_over(row, 0, "standby", seen, 1, 0, 3_600_000)
+    former, successor = (notifications(postgres_url, mail_port, tmp_path, of) for of in (epoch - 1, epoch))
+    place, after = await former.place(), Place(fill.seq, 1)
+    with pytest.raises(Overtaken):
+        await former.apply([fill], place, after)
+    assert mails(tmp_path) == []
+    assert await fetch(postgres_url, "SELECT * FROM notifications_sent") == []
+    assert await successor.place() == place
+    await successor.apply([fill], place, after)
+    assert [mail["Message-ID"] for mail in mails(tmp_path)] == [f"<{fill.execution_id}@tradewind>"]
+    for one in (former, successor):
+        await one.close()
+    await row.close()

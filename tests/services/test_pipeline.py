@@ -25,7 +25,7 @@ async def stored(client: Client) -> int:
 
 
 async def send(pipeline: Pipeline[int], number: int, body: bytes = b"{}") -> None:
-    await pipeline.send(SUBJECT, body, schemas.message_id(0, number), number)
+    await pipeline.send(SUBJECT, body, schemas.message_id(0, number), number, {})
 
 
 async def test_a_refused_message_stops_all_behind_it(nats_server: NatsServer) -> None:

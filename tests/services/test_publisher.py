@@ -15,9 +15,9 @@ from nats.js.api import AckPolicy, ConsumerConfig
 
 from core.records import Side
 from core.rejects import Reject
-from services import schemas
+from services import jetstream, schemas
 from services.pipeline import Pipeline
-from services.publisher import Publisher, StreamAheadOfLog
+from services.publisher import Publisher, StreamAheadOfLog, StreamOfAnotherOwner
 from services.schemas import InstrumentUpdate, OrderUpdate, Update
 from shared_mem.cursors import BEGINNING, Cursor, CursorFile
 from tests.services.conftest import NatsServer, eventually, stop
@@ -330,3 +330,37 @@ async def test_a_stream_of_another_log_is_not_written_to(
     with pytest.raises(StreamAheadOfLog, match="delete the stream"):
         await other.publisher(nats_server.url).run()
     other.close()
+
+
+async def test_each_message_names_the_epoch_of_its_event(a_desk: Desk, nats_server: NatsServer) -> None:
+    a_desk.open_account()
+    async with running(a_desk.publisher(nats_server.url)):
+        await published(a_desk, nats_server.url)
+    async with jetstream.connected(nats_server.url, "test") as client:
+        end = await jetstream.stream_end(client.jetstream(), 0)
+    assert (end.event_seq, end.epoch) == (a_desk.event_seqs[-1], a_desk.open_whole_log().read()[-1].epoch)
+
+
+async def test_an_owner_that_was_overtaken_adds_nothing_behind_its_successors_first_message(
+    a_desk: Desk, nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Even where both gave out the same number."""
+    monkeypatch.setattr("services.publisher.RECOVERY_S_MAX", 0.2)
+    a_desk.open_account()
+    a_desk.define_instrument()
+    async with running(a_desk.publisher(nats_server.url)):
+        await published(a_desk, nats_server.url)
+    before = len(a_desk.event_seqs)
+    trade(a_desk, 2)
+    async with jetstream.connected(nats_server.url, "successor") as client:
+        successor = Pipeline[int](client, before)
+        await successor.open()
+        seq = a_desk.event_seqs[before]
+        body = b'{"seq": %d, "prior_seq": %d}' % (seq, a_desk.event_seqs[before - 1])
+        subject = schemas.subject("cash", 0, "TW000001", "paid")
+        epoch = {schemas.EPOCH_HEADER: "1000000"}
+        await successor.send(subject, body, schemas.message_id(0, seq), 0, epoch)
+        await successor.oldest_stored()
+    with pytest.raises(StreamOfAnotherOwner, match="another host has taken the shard over"):
+        await a_desk.publisher(nats_server.url).run()
+    assert await stream_count(nats_server.url) == before + 1

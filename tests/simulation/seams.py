@@ -61,6 +61,7 @@ class Kernel:
         self._world = world
         self.process: Process | None = None
         self._open: dict[int, Process] = {}
+        self._reserved: dict[int, int] = {}  # up to which byte a session's store has room
 
     def __getattr__(self, name: str) -> Any:
         return getattr(os, name)
@@ -92,7 +93,8 @@ class Kernel:
     def _written(self, fd: int, data: memoryview, offset: int | None) -> int:
         dies, world = self._enter(), self._world
         disk = self._disk()
-        if disk is not None and disk.is_full and offset is None:
+        appends_to = os.fstat(fd).st_size + len(data)
+        if disk is not None and disk.is_full and offset is None and appends_to > self._reserved.get(fd, 0):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         if dies:
             data = data[: world.rng.randrange(len(data) + 1)]
@@ -131,6 +133,19 @@ class Kernel:
         if dies:
             self._die("a reservation")
 
+    def reserve(self, fd: int, begin: int, length: int) -> bool:
+        """Of a session's store: see fix/disk_room.py."""
+        dies = self._enter()
+        disk = self._disk()
+        has_room = disk is None or not disk.is_full or begin + length <= self._reserved.get(fd, 0)
+        if has_room:
+            self._reserved[fd] = max(begin + length, self._reserved.get(fd, 0))
+        else:
+            self._world.saw("no room for a session")
+        if dies:
+            self._die("a session's reservation")
+        return has_room
+
     def ftruncate(self, fd: int, length: int) -> None:
         dies = self._enter()
         os.ftruncate(fd, length)
@@ -147,6 +162,7 @@ class Kernel:
 
     def close(self, fd: int) -> None:
         self._open.pop(fd, None)
+        self._reserved.pop(fd, None)
         os.close(fd)
 
     def reap(self, process: Process) -> None:
@@ -190,5 +206,6 @@ def seams(world: World) -> Iterator[Kernel]:
             stack.enter_context(patch.object(module, "os", kernel))
         for module in _WITH_CHANCE:
             stack.enter_context(patch.object(module, "secrets", _Chance(world)))
+        stack.enter_context(patch.object(fix.store, "reserve", kernel.reserve))
         stack.enter_context(patch.object(shared_mem.flusher, "time", _Time(world)))
         yield kernel
