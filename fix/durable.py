@@ -36,6 +36,7 @@ from itertools import islice
 from typing import Final, NamedTuple, Protocol
 
 from fix.codec import Message, parse
+from fix.lent import Lent
 from fix.session import (
     Disconnect,
     Event,
@@ -46,6 +47,7 @@ from fix.session import (
     Sent,
     Session,
     SessionConfig,
+    State,
 )
 from fix.store import Store
 from fix.throttle import Throttle
@@ -338,6 +340,36 @@ class DurableSession:
         if self._wire is not None:
             self._wire.abort()
             self.disconnected()
+
+    def lend(self) -> Lent | None:
+        """All that compiled code needs to go on with it (fix/line/handover.py); None unless it is established, in step,
+        and has nothing under way. Until `take_back` nothing else here may be called."""
+        session, file = self._session, self._store.lend()
+        is_quiet = self._waiting is None and self._replay is None and self._state is None
+        if self._wire is None or session.state is not State.ACTIVE or not (is_quiet and session.has_all):
+            return None
+        if file is None or self._throttle is not None or self._wire.buffered() or not session.config.is_plain:
+            return None
+        self._now()
+        received_ns, sent_ns, asked = session.alive.clocks
+        clocks = (received_ns - self._offset_ns, sent_ns - self._offset_ns, asked)
+        rest, garbled = session.framer.rest(), session.garbled
+        session.framer = session.config.framing()
+        session.framer.garbled = garbled
+        numbers = (session.next_in, session.next_out, session.next_in)
+        return Lent(
+            *numbers, *file, clocks, self._store.state, rest, b"", session.heartbeat_s, session.config
+        )
+
+    def take_back(self, lent: Lent) -> None:
+        """Goes on where compiled code has stopped. What it has left unread is not fed yet: `received(lent.rest)`."""
+        assert self._wire is not None
+        self._now()
+        self._store.take_back(lent.kept_in, lent.next_out, lent.store_size, lent.state)
+        self._session.next_in, self._session.next_out = lent.next_in, lent.next_out
+        received_ns, sent_ns, asked = lent.clocks
+        self._session.alive.go_on(received_ns + self._offset_ns, sent_ns + self._offset_ns, asked)
+        self._wire.write(lent.unsent)
 
     def close(self) -> None:
         """Closes the store. The session is over for this process."""

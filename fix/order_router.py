@@ -67,8 +67,8 @@ AHEAD_MAX: Final = 1024
 # Whose ORDER_STATUS is a question: a timer's, or after a restart the router's own. A report's is its order's.
 _ASKERS: Final = frozenset((Source.TIMER, Source.VENUE))
 
-_SEQ_BITS: Final = 40
-_SEQ_MASK: Final = (1 << _SEQ_BITS) - 1
+SEQ_BITS: Final = 40
+_SEQ_MASK: Final = (1 << SEQ_BITS) - 1
 
 
 class _Held(NamedTuple):
@@ -121,6 +121,10 @@ class OrderRouter:
     def may_read(self, session: DurableSession) -> bool:
         """Whether more of the log can be taken."""
         return session.has_room and len(self._held) < HELD_MAX
+
+    def is_idle(self, session: DurableSession) -> bool:
+        """Whether nothing waits here, and the venue owes no answer: all that is known is the session's state."""
+        return not self._held and not self._ahead_of(session) and self._inquiry.is_done
 
     def route(self, session: DurableSession, records: list[Record]) -> None:
         """The messages of these records, stored together with the position behind them, then sent."""
@@ -275,7 +279,7 @@ class OrderRouter:
         if self._inquiry.mass_told(message) == 0:
             return []  # of the answer about all orders, and about none of ours
         try:
-            commands = commands_of(session, message, session.generation << _SEQ_BITS | message.seq)
+            commands = commands_of(session, message, session.generation << SEQ_BITS | message.seq)
             answered = self._answered_by(session, message)
         except MissingTag as missing:
             return [refusal(message, BusinessReason.CONDITIONALLY_REQUIRED_FIELD_MISSING, str(missing))]
@@ -317,11 +321,11 @@ def follow_lost_store(session: DurableSession, venue_seq_applied: int, log_end: 
     Then routing goes on at the log's end, for what stands before it may be at the venue; it is asked about."""
     if not session.is_new or not venue_seq_applied:
         return False
-    session.follow_lost_store((venue_seq_applied >> _SEQ_BITS) + 1, cursor_bytes(log_end))
+    session.follow_lost_store((venue_seq_applied >> SEQ_BITS) + 1, cursor_bytes(log_end))
     return True
 
 
 def expect_from(session: DurableSession, venue_seq_applied: int) -> None:
     """Before the first connection: have resent what follows the last report that the shard has applied."""
-    if venue_seq_applied >> _SEQ_BITS == session.generation:
+    if venue_seq_applied >> SEQ_BITS == session.generation:
         session.rewind((venue_seq_applied & _SEQ_MASK) + 1)

@@ -38,6 +38,9 @@ class QuickFixFramer:
             self.garbled += 1
         return None
 
+    def rest(self) -> bytes:
+        return bytes(self._buffer)
+
     def _cut(self) -> bytes | None:
         """What QuickFIX takes for a message: from "8=" to the CheckSum behind the body."""
         begin = self._buffer.find(b"8=")

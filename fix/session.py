@@ -94,11 +94,11 @@ class Session:
         self.heartbeat_s = config.heartbeat_s
         self.logout_text = ""  # Text (58) of the peer's last Logout
         self._writer = Writer(config)
-        self._framer = config.framing()
+        self.framer = config.framing()
         self._gap = Gap(config.resend_chunk)
         self._events: deque[Event] = deque()
         self._outgoing: list[Sent] = []
-        self._alive = KeepAlive()
+        self.alive = KeepAlive()
         self._since_ns = 0  # when the present state began
         self._logon_seq = 0
         self._logged_out = False  # on this connection, by both
@@ -110,7 +110,7 @@ class Session:
         """A connection stands. An initiator's Logon is outgoing; `reset` begins again at 1 (141=Y)."""
         assert self.state is State.DISCONNECTED, f"connected while {self.state}"
         self._move(CONNECT[self.config.role], now_ns)
-        self._alive.begin(now_ns)
+        self.alive.begin(now_ns)
         self._logged_out = False
         if self.config.role is Role.INITIATOR:
             reset = reset or self.config.reset_on_logon or (self._is_lost and self.config.reset_on_loss)
@@ -126,7 +126,7 @@ class Session:
     def disconnected(self) -> list[Event]:
         """The connection is gone. What was received in part or above a gap is forgotten; the peer has it."""
         self._move(Input.LOST, 0)
-        self._framer = self.config.framing()
+        self.framer = self.config.framing()
         self._gap.clear()
         self._events.clear()
         if self.config.reset_on_disconnect or (self.config.reset_on_logout and self._logged_out):
@@ -143,7 +143,7 @@ class Session:
 
     def feed(self, data: bytes) -> None:
         """Bytes of the peer, as they came; `next_event` works them out."""
-        self._framer.feed(data)
+        self.framer.feed(data)
 
     def next_event(self, now_ns: int) -> Event | None:
         """The next event in what was fed, or None. Works out no more than one message of the application."""
@@ -168,7 +168,7 @@ class Session:
         sent = Sent(self.next_out, raw, admin, live=admin or self.is_logged_on)
         self.next_out += 1
         self._outgoing.append(sent)
-        self._alive.sent(now_ns)
+        self.alive.sent(now_ns)
         return sent
 
     def take_outgoing(self) -> list[Sent]:
@@ -207,18 +207,18 @@ class Session:
     def clock_set(self, by_ns: int) -> None:
         """The clock that `now_ns` comes from was set by so much: no time-out is nearer or further for that."""
         self._since_ns += by_ns
-        self._alive.clock_set(by_ns)
+        self.alive.clock_set(by_ns)
         self._gap.clock_set(by_ns)
 
     def not_reading(self, now_ns: int) -> None:
         """Its owner has stopped reading for now, so the peer's silence means nothing."""
-        self._alive.not_reading(now_ns)
+        self.alive.not_reading(now_ns)
 
     def replay(self, begin: int, end: int, stored: Iterable[Stored], now_ns: int) -> Iterator[bytes]:
         """The bytes that answer a resend request for begin..end: application messages again with PossDupFlag,
         and a gap fill over each run of numbers that is not among `stored` (which ascends)."""
         yield from self._writer.replay(begin, end, stored, now_ns, self.next_in)
-        self._alive.sent(now_ns)
+        self.alive.sent(now_ns)
 
     @property
     def is_logged_on(self) -> bool:
@@ -237,15 +237,15 @@ class Session:
     @property
     def garbled(self) -> int:
         """How much was dropped on this connection because it was no message."""
-        return self._framer.garbled
+        return self.framer.garbled
 
     # --- taking a message -----------------------------------------------------------------------------
 
     def _next_framed(self, now_ns: int) -> Message | None:
         if self.state in (State.DISCONNECTED, State.ENDED):
             return None
-        while (frame := self._framer.next_frame()) is not None:
-            self._alive.received(now_ns)
+        while (frame := self.framer.next_frame()) is not None:
+            self.alive.received(now_ns)
             try:
                 return parse(frame, self.config.empty_values)
             except ParseError as error:
@@ -459,13 +459,13 @@ class Session:
     # --- the rest -------------------------------------------------------------------------------------
 
     def _keep_alive(self, now_ns: int) -> None:
-        match self._alive.due(self.heartbeat_s, now_ns):
+        match self.alive.due(self.heartbeat_s, now_ns):
             case Due.HEARTBEAT:
                 self.send(MsgType.Heartbeat, [], now_ns)
             case Due.TEST_REQUEST:
                 self.send(MsgType.TestRequest, [(Tag.TestReqID, "TEST")], now_ns)
             case Due.GONE:
-                self._fail(f"nothing received for {_seconds(self._alive.silent_ns(now_ns))}", now_ns)
+                self._fail(f"nothing received for {_seconds(self.alive.silent_ns(now_ns))}", now_ns)
 
     def _rejected(self, message: Message, violation: Violation, now_ns: int) -> None:
         if self.state in LOGGING_ON:

@@ -51,6 +51,15 @@ class KeepAlive:
         self._received_ns += by_ns
         self._sent_ns += by_ns
 
+    @property
+    def clocks(self) -> tuple[int, int, bool]:
+        """When the peer was heard last, when it was sent something last, whether a TestRequest is unanswered."""
+        return self._received_ns, self._sent_ns, self._asked
+
+    def go_on(self, received_ns: int, sent_ns: int, asked: bool) -> None:
+        """As `clocks` has been kept by somebody else meanwhile."""
+        self._received_ns, self._sent_ns, self._asked = received_ns, sent_ns, asked
+
     def silent_ns(self, now_ns: int) -> int:
         return now_ns - self._received_ns
 

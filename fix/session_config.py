@@ -27,6 +27,8 @@ class Framing(Protocol):
 
     def next_frame(self) -> bytes | None: ...
 
+    def rest(self) -> bytes: ...
+
 
 class Checks(Protocol):
     """Looks at a message for its dictionary's sake: `fix.validation.Validator`. Raises Violation."""
@@ -70,3 +72,9 @@ class SessionConfig:
     # A tag may stand without a value, in what comes and in what goes: QuickFIX's ValidateFieldsHaveValues=N.
     empty_values: bool = False
     framing: Callable[[], Framing] = Framer
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether compiled code knows how its messages look (fix/line/row.py)."""
+        usual = self.begin_string == "FIX.4.4" and self.time_digits == 3 and self.framing is Framer
+        return usual and not (self.header_fields or self.last_processed or self.empty_values)

@@ -51,11 +51,11 @@ RESERVED_BYTES: Final = 1024 * 1024
 # One append: what an application may answer to one message, and a batch of executions.
 APPEND_BYTES_MAX: Final = 8 * 1024 * 1024
 
-_MAGIC: Final = 0x54574653  # "SFWT"
-_HEAD: Final = struct.Struct("<III")
-_BODY: Final = struct.Struct("<QQIII")
-_MESSAGE: Final = struct.Struct("<BI")
-_NO_STATE: Final = 0xFFFF_FFFF
+MAGIC: Final = 0x54574653  # "SFWT"
+HEAD: Final = struct.Struct("<III")
+BODY: Final = struct.Struct("<QQIII")
+MESSAGE: Final = struct.Struct("<BI")
+NO_STATE: Final = 0xFFFF_FFFF
 
 
 class StoreError(Exception):
@@ -77,24 +77,24 @@ class _Record(NamedTuple):
 
 def _read_record(data: bytes, at: int) -> _Record | None:
     """The record at `at`, or None when no whole, undamaged one is there."""
-    if len(data) - at < _HEAD.size:
+    if len(data) - at < HEAD.size:
         return None
-    magic, crc, length = _HEAD.unpack_from(data, at)
-    begin, end = at + _HEAD.size, at + _HEAD.size + length
-    if magic != _MAGIC or length < _BODY.size or end > len(data):
+    magic, crc, length = HEAD.unpack_from(data, at)
+    begin, end = at + HEAD.size, at + HEAD.size + length
+    if magic != MAGIC or length < BODY.size or end > len(data):
         return None
     if zlib.crc32(memoryview(data)[at + 8 : end]) != crc:
         return None
-    next_in, next_out, generation, count, state_length = _BODY.unpack_from(data, begin)
-    at = begin + _BODY.size
+    next_in, next_out, generation, count, state_length = BODY.unpack_from(data, begin)
+    at = begin + BODY.size
     state = None
-    if state_length != _NO_STATE:
+    if state_length != NO_STATE:
         state = data[at : at + state_length]
         at += state_length
     messages = []
     for _ in range(count):
-        admin, size = _MESSAGE.unpack_from(data, at)
-        at += _MESSAGE.size
+        admin, size = MESSAGE.unpack_from(data, at)
+        at += MESSAGE.size
         messages.append((bool(admin), at))
         at += size
     assert at == end, "the checksum is right, so the lengths are"
@@ -105,16 +105,16 @@ def _write_record(
     next_in: int, next_out: int, generation: int, state: bytes | None, messages: Sequence[Sent]
 ) -> bytes:
     parts = [
-        _BODY.pack(next_in, next_out, generation, len(messages), _NO_STATE if state is None else len(state))
+        BODY.pack(next_in, next_out, generation, len(messages), NO_STATE if state is None else len(state))
     ]
     if state is not None:
         parts.append(state)
     for sent in messages:
         raw = b"" if sent.admin else sent.raw  # an admin message is never sent again; its number is enough
-        parts += (_MESSAGE.pack(sent.admin, len(raw)), raw)
+        parts += (MESSAGE.pack(sent.admin, len(raw)), raw)
     body = b"".join(parts)
     length = len(body).to_bytes(4, "little")
-    return _HEAD.pack(_MAGIC, zlib.crc32(body, zlib.crc32(length)), len(body)) + body
+    return HEAD.pack(MAGIC, zlib.crc32(body, zlib.crc32(length)), len(body)) + body
 
 
 def whole_bytes(data: bytes) -> int:
@@ -197,12 +197,12 @@ class Store:
                 f"an append of {len(record)} bytes; the most is {APPEND_BYTES_MAX}, send fewer at once"
             )
         self._write(record)
-        at = self._size - len(record) + _HEAD.size + _BODY.size + (len(state) if state is not None else 0)
+        at = self._size - len(record) + HEAD.size + BODY.size + (len(state) if state is not None else 0)
         segment = self._segments[-1]
-        for sent in messages:
+        for sent in messages if segment.scanned else ():
             size = 0 if sent.admin else len(sent.raw)
-            segment.add(sent.admin, at + _MESSAGE.size)
-            at += _MESSAGE.size + size
+            segment.add(sent.admin, at + MESSAGE.size)
+            at += MESSAGE.size + size
         self.next_in = next_in
         self.next_out += len(messages)
         if state is not None:
@@ -225,6 +225,17 @@ class Store:
     def place(self) -> tuple[int, int]:
         """The newest segment's number, and its bytes: where the last append ended."""
         return self._index(), self._size
+
+    def lend(self) -> tuple[int, int] | None:
+        """The newest segment's descriptor and its bytes, for compiled code to append to; None where that has to sync.
+        Until `take_back` nothing may be appended here."""
+        return None if self._sync or self._failed else (self._fd, self._size)
+
+    def take_back(self, next_in: int, next_out: int, size: int, state: bytes) -> None:
+        """What was appended meanwhile: all of it whole records of this numbering."""
+        if next_out != self.next_out:
+            self._segments[-1].forget()  # where they begin is looked up when somebody asks for one
+        self.next_in, self.next_out, self._size, self.state = next_in, next_out, size, state
 
     def skip(self, count: int) -> None:
         """Leaves out `count` outbound numbers, which somebody else may have used: they are gap filled. Durable when it
@@ -363,7 +374,7 @@ class Store:
     def _take_in_older(self) -> None:
         for segment in list(self._segments[:-1]):
             with segment.path.open("rb") as file:
-                record = _read_record(file.read(_HEAD.size + _BODY.size + STATE_BYTES_MAX), 0)
+                record = _read_record(file.read(HEAD.size + BODY.size + STATE_BYTES_MAX), 0)
             if record is None:
                 raise StoreCorrupt(f"{segment.path}: damaged at byte 0; restore it, or move it away")
             segment.first_seq = record.next_out
@@ -389,8 +400,8 @@ def _read_segment(segment: _Segment, begin: int, end: int) -> Iterator[Stored]:
     with segment.path.open("rb") as file:
         for seq in range(max(begin, first), min(end + 1, first + len(offsets))):
             if offset := offsets[seq - first]:
-                file.seek(offset - _MESSAGE.size)
-                _, size = _MESSAGE.unpack(file.read(_MESSAGE.size))
+                file.seek(offset - MESSAGE.size)
+                _, size = MESSAGE.unpack(file.read(MESSAGE.size))
                 yield Stored(seq, file.read(size))
 
 
@@ -415,7 +426,7 @@ def sent_messages(folder: Path) -> Iterator[Stored]:
 def _halt_if_whole_record_behind(path: Path, data: bytes, at: int) -> None:
     """A torn tail has nothing behind it: one writer appends, and stops at the first write that fails."""
     behind = at
-    magic = _MAGIC.to_bytes(4, "little")
+    magic = MAGIC.to_bytes(4, "little")
     while (behind := data.find(magic, behind + 1)) >= 0:
         if _read_record(data, behind) is not None:
             raise StoreCorrupt(

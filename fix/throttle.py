@@ -33,19 +33,19 @@ class Throttle:
         self.messages = messages
         self.window_ns = window_ns
         self._reserved = min(messages - 1, max(1, messages // RESERVED_PART))
-        # Times of the last `messages` sends, a ring: `_at` is the oldest, where the next goes.
-        self._times = array("q", [-window_ns]) * messages
-        self._at = 0
-        self._last_ns = 0
+        # Times of the last `messages` sends, a ring: `at` is the oldest, where the next goes.
+        self.times = array("q", [-window_ns]) * messages
+        self.at = 0
+        self.last_ns = 0
 
     def room(self, now_ns: int) -> int:
         """How many may go now."""
-        over = max(now_ns, self._last_ns) - self.window_ns
-        # The ring ascends from `_at`; those at or before `over` are the first ones: find how many.
+        over = max(now_ns, self.last_ns) - self.window_ns
+        # The ring ascends from `at`; those at or before `over` are the first ones: find how many.
         low, high = 0, self.messages
         while low < high:
             middle = (low + high) // 2
-            if self._times[(self._at + middle) % self.messages] <= over:
+            if self.times[(self.at + middle) % self.messages] <= over:
                 low = middle + 1
             else:
                 high = middle
@@ -57,10 +57,10 @@ class Throttle:
 
     def count(self, now_ns: int, messages: int = 1) -> None:
         """So many have been written, with or without room."""
-        self._last_ns = max(now_ns, self._last_ns)
+        self.last_ns = max(now_ns, self.last_ns)
         for _ in range(min(messages, self.messages)):
-            self._times[self._at] = self._last_ns
-            self._at = (self._at + 1) % self.messages
+            self.times[self.at] = self.last_ns
+            self.at = (self.at + 1) % self.messages
 
     def used(self, now_ns: int) -> int:
         """How many of the last window are counted; at most `messages`."""

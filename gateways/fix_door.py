@@ -125,13 +125,13 @@ class FixDoor:
         # What a throttle counts by: a clock that is set back must not shut a client out for so long.
         self._steady = time.monotonic_ns if clock is time.time_ns else clock
         self._acceptor: Acceptor | None = None
-        self._clients: dict[str, Client] = {}  # by CompID
+        self.clients: dict[str, Client] = {}  # by CompID
         self._comp_ids: dict[int, str] = {}  # by account
         # By account: ClOrdIDs pushed, of which the log says nothing yet.
-        self._unanswered: dict[int, set[str]] = {}
+        self.unanswered: dict[int, set[str]] = {}
         self._admitted: dict[str, tuple[int, FixRules]] = {}
         self._rules: dict[str, FixRules] = {}  # by CompID, of its last Logon
-        self._throttles: dict[str, Throttle] = {}  # by CompID
+        self.throttles: dict[str, Throttle] = {}  # by CompID
         self._dropped = DroppedSessions(view, cancels, cancel_request_id)
         self._answered_early: set[int] = set()  # request_ids in the log of orders not yet stored as taken
         self._position = 0
@@ -149,15 +149,15 @@ class FixDoor:
                 self._take_up(session.key.target, client)
                 if client.grace_ms != NOT_ARMED:  # it was on when this process died
                     self._dropped.dropped(client.account, client.grace_ms * _NS_PER_MS, self._clock())
-        if not self._clients:
+        if not self.clients:
             return None
-        self._position = min(client.cursor for client in self._clients.values())
+        self._position = min(client.cursor for client in self.clients.values())
         return self._position
 
     @property
     def cursor(self) -> int:
         """Where a restart would go on reading the log: what stands before it is needed no more."""
-        return min((client.cursor for client in self._clients.values()), default=self._position)
+        return min((client.cursor for client in self.clients.values()), default=self._position)
 
     def begin_at(self, position: int) -> None:
         """Where the log is when there is no session yet: what happened before concerns no client."""
@@ -172,7 +172,7 @@ class FixDoor:
         owner = self._comp_ids.get(account, name)
         if owner != name:
             return f"the account of this key has the session {owner!r}; log on with that SenderCompID (49)"
-        client = self._clients.get(name)
+        client = self.clients.get(name)
         if client is not None and client.account != account:
             return f"SenderCompID (49) {name!r} is the session of another account; use one of your own"
         self._admitted[name] = account, self._rules_of(logon.get(Tag.Username) or "")
@@ -184,18 +184,18 @@ class FixDoor:
         if admitted is None:
             return
         account, rules = admitted
-        is_new = name not in self._clients
+        is_new = name not in self.clients
         if is_new:
             self._take_up(name, Client(account, self._position, {}))
         if self._rules.get(name) != rules:
             self._rules[name] = rules
-            self._throttles[name] = Throttle(rules.messages, rules.window_ms * _NS_PER_MS)
+            self.throttles[name] = Throttle(rules.messages, rules.window_ms * _NS_PER_MS)
         self._dropped.back(account)
         self._arm(session, NOT_ARMED if rules.cancel_on == "never" else rules.grace_ms, is_new)
 
     def on_logout(self, session: DurableSession) -> None:
         name = session.key.target
-        rules, client = self._rules.get(name), self._clients.get(name)
+        rules, client = self._rules.get(name), self.clients.get(name)
         if rules is None or client is None or client.grace_ms == NOT_ARMED:
             return
         if session.ended_in_order and rules.cancel_on != "end":
@@ -206,7 +206,7 @@ class FixDoor:
     def tick(self) -> None:
         """Several times a second: cancels what sessions left open that have not come back in time."""
         for account in self._dropped.due(self._clock()):
-            if self._unanswered[account]:
+            if self.unanswered[account]:
                 continue  # on its way to the shard: a cancel would not find it
             try:
                 asked = self._dropped.cancel_all(account)
@@ -218,20 +218,20 @@ class FixDoor:
                 self._arm(self._session(name), NOT_ARMED)
 
     def _arm(self, session: DurableSession, grace_ms: int, is_new: bool = False) -> None:
-        client = self._clients[session.key.target]
+        client = self.clients[session.key.target]
         if is_new or client.grace_ms != grace_ms:
             client.grace_ms = grace_ms
             session.send([], state=msgspec.msgpack.encode(client))
 
     def _take_up(self, name: str, client: Client) -> None:
-        self._clients[name] = client
+        self.clients[name] = client
         self._comp_ids[client.account] = name
-        self._unanswered[client.account] = set()
+        self.unanswered[client.account] = set()
 
     # --- in ---------------------------------------------------------------------------------------------
 
     def on_message(self, session: DurableSession, message: Message) -> list[Outgoing]:
-        client = self._clients[session.key.target]
+        client = self.clients[session.key.target]
         try:
             if message.type == MsgType.NewOrderSingle:
                 return self._new_order(session, client, message)
@@ -239,7 +239,7 @@ class FixDoor:
                 return self._replace(session, client, message)
             if message.type == MsgType.OrderCancelRequest:
                 answers = self._cancel(session, client, message)
-                self._throttles[session.key.target].count(self._steady())
+                self.throttles[session.key.target].count(self._steady())
                 return answers
         except MissingTag as missing:
             reason = BusinessReason.CONDITIONALLY_REQUIRED_FIELD_MISSING
@@ -259,8 +259,8 @@ class FixDoor:
         if request_id in self._answered_early:
             self._answered_early.discard(request_id)
             return []
-        throttle = self._throttles[session.key.target]
-        unanswered = self._unanswered[client.account]
+        throttle = self.throttles[session.key.target]
+        unanswered = self.unanswered[client.account]
         if len(unanswered) >= UNANSWERED_MAX:
             raise Busy(f"{UNANSWERED_MAX} orders of {session.key.target} are unanswered")
         try:
@@ -325,7 +325,7 @@ class FixDoor:
         if request_id in self._answered_early:
             self._answered_early.discard(request_id)
             return []
-        throttle, unanswered = self._throttles[session.key.target], self._unanswered[client.account]
+        throttle, unanswered = self.throttles[session.key.target], self.unanswered[client.account]
         if len(unanswered) >= UNANSWERED_MAX:
             raise Busy(f"{UNANSWERED_MAX} orders of {session.key.target} are unanswered")
         orig, order = self._order_named(client, message)
@@ -360,7 +360,7 @@ class FixDoor:
     def _order_named(self, client: Client, message: Message) -> tuple[str, OrderView | None]:
         """OrigClOrdID, and the order that has or had this name. Busy while it is on its way to the shard."""
         orig = message.require(Tag.OrigClOrdID)
-        if orig in self._unanswered[client.account]:
+        if orig in self.unanswered[client.account]:
             raise Busy(f"the order {orig!r} is on its way to the shard")
         return orig, self._view.order_by_client_id(client.account, orig) if orig.isascii() else None
 
@@ -386,9 +386,9 @@ class FixDoor:
         names = set(reports)
         if self._passed >= CURSOR_LAG_RECORDS_MAX:
             self._passed = 0
-            names = set(self._clients)
+            names = set(self.clients)
         for name in sorted(names):
-            client, session = self._clients[name], self._session(name)
+            client, session = self.clients[name], self._session(name)
             if client.cursor < self._position:
                 client.cursor = self._position
                 session.send(reports.get(name, []), state=msgspec.msgpack.encode(client))
@@ -403,7 +403,7 @@ class FixDoor:
         name = self._comp_ids.get(event.account)
         if name is None:
             return
-        client = self._clients[name]
+        client = self.clients[name]
         if position < client.cursor:
             return  # told before the restart
         if event.source == Source.FIX_CLIENT:
@@ -417,8 +417,8 @@ class FixDoor:
     def _note_answer(self, name: str, event: Event) -> None:
         if event.exec_type not in _ANSWERS:
             return
-        asked = self._clients[name].cancels.get(event.request_id)
-        self._unanswered[event.account].discard(event.text if asked is None else asked.cl_ord_id)
+        asked = self.clients[name].cancels.get(event.request_id)
+        self.unanswered[event.account].discard(event.text if asked is None else asked.cl_ord_id)
         session = self._session(name)
         if event.request_id >= request_id_of(event.account, session.generation, session.next_in):
             self._answered_early.add(event.request_id)

@@ -54,7 +54,7 @@ _FORMS: Final = {
 }
 
 _HEADER: Final = 0
-_BODY: Final = 1
+IN_BODY: Final = 1
 _TRAILER: Final = 2
 
 _MINUS: Final = ord("-")
@@ -101,7 +101,7 @@ def rules_of(dictionary: Dictionary, msg_type: str) -> Rules:
     if spec is None:
         raise DictionaryError(f"{dictionary.version} has no message of type {msg_type!r}")
     places: dict[int, tuple[int, bool, bool]] = {}
-    for place, block in ((_TRAILER, dictionary.trailer), (_BODY, spec.body), (_HEADER, dictionary.header)):
+    for place, block in ((_TRAILER, dictionary.trailer), (IN_BODY, spec.body), (_HEADER, dictionary.header)):
         for tag in block.tags:  # a tag of the header is one, wherever else it may be listed
             places[tag] = (place, tag in block.required, tag in block.groups)
     rule_of = np.full(max(places) + 1, -1, np.int32)
