@@ -356,10 +356,9 @@ class DurableSession:
         rest, garbled = session.framer.rest(), session.garbled
         session.framer = session.config.framing()
         session.framer.garbled = garbled
+        agreed = (session.heartbeat_s, session.config)
         numbers = (session.next_in, session.next_out, session.next_in)
-        return Lent(
-            *numbers, *file, clocks, self._store.state, rest, b"", session.heartbeat_s, session.config
-        )
+        return Lent(*numbers, *file, clocks, self._store.state, rest, b"", *agreed)
 
     def take_back(self, lent: Lent) -> None:
         """Goes on where compiled code has stopped. What it has left unread is not fed yet: `received(lent.rest)`."""
