@@ -229,6 +229,12 @@ class Framer:
         """What was fed and not given out, for another Framer to go on with."""
         return bytes(self._buffer)
 
+    def emptied(self) -> Framer:
+        """A new one that has counted as much."""
+        new = Framer()
+        new.garbled = self.garbled
+        return new
+
     def _at_begin(self) -> bool:
         """Whether the buffer begins as a message does, after dropping what does not."""
         if self._buffer and not _BEGIN.startswith(self._buffer[: len(_BEGIN)]):

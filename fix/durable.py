@@ -345,19 +345,15 @@ class DurableSession:
         """All that compiled code needs to go on with it (fix/line/handover.py); None unless it is established, in step,
         and has nothing under way. Until `take_back` nothing else here may be called."""
         session, file = self._session, self._store.lend()
-        is_quiet = self._waiting is None and self._replay is None and self._state is None
-        if self._wire is None or session.state is not State.ACTIVE or not (is_quiet and session.has_all):
+        is_quiet = not (self._waiting or self._replay or self._state is not None or self._throttle)
+        is_established = session.state is State.ACTIVE and session.has_all and session.config.is_plain
+        if file is None or not (is_quiet and is_established) or self._wire is None or self._wire.buffered():
             return None
-        if file is None or self._throttle is not None or self._wire.buffered() or not session.config.is_plain:
-            return None
-        self._now()
-        received_ns, sent_ns, asked = session.alive.clocks
-        clocks = (received_ns - self._offset_ns, sent_ns - self._offset_ns, asked)
-        rest, garbled = session.framer.rest(), session.garbled
-        session.framer = session.config.framing()
-        session.framer.garbled = garbled
         agreed = (session.heartbeat_s, session.config)
         numbers = (session.next_in, session.next_out, session.next_in)
+        self._now()
+        clocks = session.alive.clocks(-self._offset_ns)
+        rest, session.framer = session.framer.rest(), session.framer.emptied()
         return Lent(*numbers, *file, clocks, self._store.state, rest, b"", *agreed)
 
     def take_back(self, lent: Lent) -> None:
@@ -366,8 +362,7 @@ class DurableSession:
         self._now()
         self._store.take_back(lent.kept_in, lent.next_out, lent.store_size, lent.state)
         self._session.next_in, self._session.next_out = lent.next_in, lent.next_out
-        received_ns, sent_ns, asked = lent.clocks
-        self._session.alive.go_on(received_ns + self._offset_ns, sent_ns + self._offset_ns, asked)
+        self._session.alive.go_on(lent.clocks, self._offset_ns)
         self._wire.write(lent.unsent)
 
     def close(self) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from fix.session_alive import Clocks
 from fix.session_config import SessionConfig
 
 
 class Lent(NamedTuple):
-    """`kept_in`: next_in as the store has it. `clocks`: as `KeepAlive.clocks`, of the steady clock. `rest`: what came
+    """`kept_in`: next_in as the store has it. `clocks`: of the steady clock. `store_limit`: the bytes
+    that its file may have. `rest`: what came
     and is not taken; `unsent`: what was stored and is not sent. `heartbeat_s`: as both Logons agreed."""
 
     next_in: int
@@ -16,7 +18,8 @@ class Lent(NamedTuple):
     kept_in: int
     store_fd: int
     store_size: int
-    clocks: tuple[int, int, bool]
+    store_limit: int
+    clocks: Clocks
     state: bytes
     rest: bytes
     unsent: bytes

@@ -41,6 +41,12 @@ class QuickFixFramer:
     def rest(self) -> bytes:
         return bytes(self._buffer)
 
+    def emptied(self) -> QuickFixFramer:
+        """A new one that has counted as much."""
+        new = QuickFixFramer()
+        new.garbled = self.garbled
+        return new
+
     def _cut(self) -> bytes | None:
         """What QuickFIX takes for a message: from "8=" to the CheckSum behind the body."""
         begin = self._buffer.find(b"8=")

@@ -7,7 +7,7 @@ while its answer is awaited nothing else is sent. After 2.4 of it the peer is go
 from __future__ import annotations
 
 from enum import Enum, auto
-from typing import Final
+from typing import Final, NamedTuple
 
 from fix.timestamps import NS_PER_S
 
@@ -21,6 +21,14 @@ class Due(Enum):
     HEARTBEAT = auto()
     TEST_REQUEST = auto()
     GONE = auto()
+
+
+class Clocks(NamedTuple):
+    """When the peer was heard last, when it was sent something last, whether a TestRequest is unanswered."""
+
+    received_ns: int
+    sent_ns: int
+    asked: bool
 
 
 class KeepAlive:
@@ -51,14 +59,14 @@ class KeepAlive:
         self._received_ns += by_ns
         self._sent_ns += by_ns
 
-    @property
-    def clocks(self) -> tuple[int, int, bool]:
-        """When the peer was heard last, when it was sent something last, whether a TestRequest is unanswered."""
-        return self._received_ns, self._sent_ns, self._asked
+    def clocks(self, by_ns: int) -> Clocks:
+        """As they stand, on a clock that is `by_ns` ahead of this one."""
+        return Clocks(self._received_ns + by_ns, self._sent_ns + by_ns, self._asked)
 
-    def go_on(self, received_ns: int, sent_ns: int, asked: bool) -> None:
-        """As `clocks` has been kept by somebody else meanwhile."""
-        self._received_ns, self._sent_ns, self._asked = received_ns, sent_ns, asked
+    def go_on(self, clocks: Clocks, by_ns: int) -> None:
+        """They were kept by somebody else meanwhile, on a clock which this one is `by_ns` ahead of."""
+        self._received_ns, self._sent_ns = clocks.received_ns + by_ns, clocks.sent_ns + by_ns
+        self._asked = clocks.asked
 
     def silent_ns(self, now_ns: int) -> int:
         return now_ns - self._received_ns

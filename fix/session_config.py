@@ -29,6 +29,8 @@ class Framing(Protocol):
 
     def rest(self) -> bytes: ...
 
+    def emptied(self) -> Framing: ...
+
 
 class Checks(Protocol):
     """Looks at a message for its dictionary's sake: `fix.validation.Validator`. Raises Violation."""

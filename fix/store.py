@@ -226,10 +226,15 @@ class Store:
         """The newest segment's number, and its bytes: where the last append ended."""
         return self._index(), self._size
 
-    def lend(self) -> tuple[int, int] | None:
-        """The newest segment's descriptor and its bytes, for compiled code to append to; None where that has to sync.
-        Until `take_back` nothing may be appended here."""
-        return None if self._sync or self._failed else (self._fd, self._size)
+    def lend(self) -> tuple[int, int, int] | None:
+        """The newest segment's descriptor, its bytes, and how many it may have, for compiled code to append to; None
+        where that has to sync, or the disk is full. Until `take_back` nothing may be appended here."""
+        if self._sync or self._failed or self.is_short:
+            return None
+        whole = SEGMENT_BYTES_MAX + self._reserved_bytes
+        if self._reserved_to < whole and reserve(self._fd, self._size, max(whole - self._size, 0)):
+            self._reserved_to = whole  # compiled code does not ask for more on its way
+        return self._fd, self._size, min(SEGMENT_BYTES_MAX, self._reserved_to - self._reserved_bytes // 2)
 
     def take_back(self, next_in: int, next_out: int, size: int, state: bytes) -> None:
         """What was appended meanwhile: all of it whole records of this numbering."""

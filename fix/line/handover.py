@@ -16,8 +16,8 @@ from typing import Literal
 
 from fix.durable import DurableSession
 from fix.line.row import COMPILED, PYTHON, RX_BYTES, STATE_BYTES, Table, Why
-from fix.session_alive import GONE_AFTER, TEST_REQUEST_AFTER
-from fix.store import SEGMENT_BYTES_MAX, StoreError
+from fix.session_alive import GONE_AFTER, TEST_REQUEST_AFTER, Clocks
+from fix.store import StoreError
 from fix.timestamps import NS_PER_S
 
 
@@ -37,7 +37,7 @@ def lend(
     lent = session.lend() if len(state) <= STATE_BYTES else None
     if lent is None:
         return False
-    if lent.store_size >= SEGMENT_BYTES_MAX or len(lent.rest) > RX_BYTES:
+    if lent.store_size >= lent.store_limit or len(lent.rest) > RX_BYTES:
         session.take_back(lent)
         session.received(lent.rest)
         return False
@@ -48,6 +48,7 @@ def lend(
     line["fd"], line["why"], line["tx_from"], line["tx_to"] = fd, Why.NOTHING, 0, 0
     line["next_in"], line["next_out"], line["kept_in"] = lent.next_in, lent.next_out, lent.kept_in
     line["store_fd"], line["store_size"] = lent.store_fd, lent.store_size
+    line["store_limit"] = lent.store_limit
     line["generation"] = session.generation
     line["received_ns"], line["sent_ns"], line["asked"] = lent.clocks
     interval_ns = lent.heartbeat_s * NS_PER_S
@@ -78,7 +79,7 @@ def take_back(table: Table, number: int, session: DurableSession) -> Why:
         next_out=int(line["next_out"]),
         kept_in=int(line["kept_in"]),
         store_size=int(line["store_size"]),
-        clocks=(int(line["received_ns"]), int(line["sent_ns"]), bool(line["asked"])),
+        clocks=Clocks(int(line["received_ns"]), int(line["sent_ns"]), bool(line["asked"])),
         state=state,
         rest=table.received(number),
         unsent=table.unsent(number),

@@ -17,7 +17,7 @@ import numpy as np
 
 from fix.line.crc32 import crc32
 from fix.line.row import STATE_BYTES, Why
-from fix.store import BODY, HEAD, MAGIC, MESSAGE, NO_STATE, SEGMENT_BYTES_MAX
+from fix.store import BODY, HEAD, MAGIC, MESSAGE, NO_STATE
 from fix.wire.tokens import Array
 from shared_mem.atomics import copy_bytes, store_i64, store_u8, store_u32, write_fd
 from shared_mem.jit import jit
@@ -54,7 +54,7 @@ def _put_cursor(line: Any, cursor: int) -> None:
 def keep(line: Any, record: Array, message: int, length: int, admin: int, cursor: int) -> bool:
     """Append in one record: next_in, one message of ours (length > 0) or none, and the state with `cursor` (below 0: as
     it was). length <= MESSAGE_ROOM, and an admin message's bytes are left out. False, and `why`: nothing may leave."""
-    if line.store_size >= SEGMENT_BYTES_MAX:
+    if line.store_size >= line.store_limit:
         line.why = _SEGMENT
         return False
     base = record.ctypes.data

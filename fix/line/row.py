@@ -59,7 +59,7 @@ _FIELDS: Final = (
     "sender", "sender_length", "target", "target_length",  # ours and the peer's CompID, as bytes
     "received_ns", "sent_ns", "asked",  # of the steady clock; asked: a TestRequest is unanswered
     "heartbeat_ns", "test_after_ns", "gone_after_ns", "skew_ns_max",
-    "store_fd", "store_size", "kept_in",  # kept_in: next_in as the store has it
+    "store_fd", "store_size", "store_limit", "kept_in",  # kept_in: next_in as the store has it
     "state", "state_length", "cursor_at", "cursor_is_big",  # cursor_at: where in the state it stands
     "cursor", "kept_cursor",  # positions in the log: up to where told, and as the store has it
     "times", "times_at", "times_last_ns", "messages", "window_ns",  # the client's throttle; messages 0: none

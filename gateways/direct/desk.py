@@ -202,10 +202,10 @@ class DirectDesk:
         return lend(self._table, line.number, session, line.wire.fd, state)
 
     def _lend_client(self, line: _Line) -> bool:
-        """A client with no cancel or replace under way, no order unanswered, and no grace that would run."""
+        """A client with no cancel or replace under way, no order unanswered or in doubt, and no grace to run."""
         session, name = line.session, line.session.key.target
         client = self._door.clients.get(name)
-        if client is None or client.cancels or client.grace_ms != NOT_ARMED:
+        if client is None or client.cancels or client.doubts or client.grace_ms != NOT_ARMED:
             return False
         if self._door.unanswered[client.account]:
             return False

@@ -171,13 +171,14 @@ def _to_the_venue(event: Any) -> int:
 
 @jit
 def _to_the_client(event: Any) -> int:
-    """What `gateways.fix_door.FixDoor` would do with it, of a client with no cancel or replace under way."""
+    """What `gateways.fix_door.FixDoor` would do with it, of a client with no cancel or replace under way, and no
+    order in doubt."""
     kind = event.exec_type
     is_usual = kind == _EXEC_PENDING_NEW or kind == _EXEC_NEW or kind == _EXEC_TRADE
     if event.source == _FIX_CLIENT:
         if is_usual:
             return _IS_TOLD if event.reject_code == 0 else _SAYS_NOTHING
-        return _SAYS_NOTHING if kind == _EXEC_ORDER_STATUS else _FOR_PYTHON
+        return _FOR_PYTHON  # a doubt, too, and its end (gateways/fix_fates.py)
     # Of another door's order: told only where it does something to one of ours, which the door looks up.
     is_others = kind == _EXEC_PENDING_NEW or kind == _EXEC_NEW or kind == _EXEC_REJECTED
     return _SAYS_NOTHING if is_others or kind == _EXEC_ORDER_STATUS else _FOR_PYTHON

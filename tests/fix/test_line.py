@@ -93,7 +93,7 @@ def lent_row(store: Store) -> tuple[Table, int]:
     file = store.lend()
     assert file is not None
     line = table.lines[number]
-    line["store_fd"], line["store_size"] = file
+    line["store_fd"], line["store_size"], line["store_limit"] = file
     line["next_in"], line["next_out"], line["generation"] = store.next_in, store.next_out, store.generation
     return table, number
 
@@ -134,7 +134,8 @@ def test_a_full_segment_and_a_failed_write_hand_the_row_over(tmp_path: Path) -> 
     store = Store(tmp_path)
     table, number = lent_row(store)
     line, record, held = table.lines[number], record_buffer(), memory(b"8=FIX")
-    line["store_size"] = SEGMENT_BYTES_MAX
+    assert line["store_limit"] == SEGMENT_BYTES_MAX
+    line["store_size"] = line["store_limit"]
     assert not keep(line, record, held.ctypes.data, 5, 0, -1)
     assert line["why"] == Why.SEGMENT
     line["store_size"], line["store_fd"] = 0, 1 << 20  # no such descriptor
