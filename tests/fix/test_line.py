@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core import ids
@@ -33,18 +33,21 @@ def memory(data: bytes, room: int = 0) -> np.ndarray:
     return found
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=400))
 def test_the_checksum_is_zlibs(data: bytes) -> None:
     held = memory(data)
     assert crc32(held.ctypes.data, len(data)) == zlib.crc32(data)
 
 
+@settings(deadline=None)
 @given(PLAIN)
 def test_the_hash_of_an_exec_id_is_that_of_the_ids(exec_id: str) -> None:
     held = memory(exec_id.encode(), BLOCK_BYTES)
     assert exec_hash(held.ctypes.data, len(exec_id), hash_words()) == ids.exec_hash(exec_id)
 
 
+@settings(deadline=None)
 @given(
     st.one_of(
         st.builds(ids.cl_ord_id, st.integers(0, 4095), st.integers(0, 2**62)),
@@ -59,12 +62,14 @@ def test_an_order_is_named_as_the_ids_name_it_or_left_to_them(text: str) -> None
         assert ids.parse_cl_ord_id(text) == (number, 0)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**62 - 1))
 def test_every_order_of_eighteen_digits_is_named(number: int) -> None:
     held = memory(ids.cl_ord_id(0, number).encode())
     assert order_named(held.ctypes.data, len(ids.cl_ord_id(0, number))) == (number if number < 10**18 else -1)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**40), st.integers(0, 10**18))
 def test_an_average_is_exact_half_up_or_left_to_python(notional_e6: int, cum_e8: int) -> None:
     found = average_e8(notional_e6, cum_e8)
@@ -79,6 +84,7 @@ def test_an_average_of_a_usual_trade_is_not_left_to_python() -> None:
     assert average_e8(1_500_000_000, 10 * 10**8) == 150 * 10**8
 
 
+@settings(deadline=None)
 @given(st.integers(1, 2**32 - 1), st.integers(0, 2**20), st.integers(1, 2**40))
 def test_a_request_id_has_the_same_bits(account: int, resets: int, seq: int) -> None:
     assert request_id_in(account, resets, seq) % 2**64 == request_id_of(account, resets, seq)
@@ -98,6 +104,7 @@ def lent_row(store: Store) -> tuple[Table, int]:
     return table, number
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.tuples(st.booleans(), st.binary(min_size=1, max_size=300), st.integers(-1, 2**62)), max_size=6
