@@ -41,7 +41,7 @@ from actors.replay import Replica
 from actors.report import is_new_report
 from actors.snapshot import state_hash
 from actors.state_file import create_state, publish_state
-from actors.tables import R_COMMANDS, R_EPOCH, R_LANES, R_TIME, Array, Capacity, State, copy_words
+from actors.tables import LANES_MAX, R_COMMANDS, R_EPOCH, R_LANES, R_TIME, Array, Capacity, State, copy_words
 from actors.view import StateView
 from core.logged import LOGGED_BYTES
 from core.records import (
@@ -81,7 +81,7 @@ _log: Final = logging.getLogger("tradewind.shard")
 
 
 class Lane(IntEnum):
-    """A shard's rings in the order in which it serves them. The numbers stand in the log."""
+    """A shard's rings. The numbers stand in the log; SERVED says in which order they are served."""
 
     CANCELS_GATEWAY = 1
     CANCELS_FIX_DOOR = 2
@@ -90,6 +90,8 @@ class Lane(IntEnum):
     BREAKS = 5
     ORDERS_GATEWAY = 6
     ORDERS_FIX_DOOR = 7
+    CANCELS_BINARY_DOOR = 8
+    ORDERS_BINARY_DOOR = 9
 
 
 LANE_FILES: Final = {
@@ -100,8 +102,15 @@ LANE_FILES: Final = {
     Lane.BREAKS: "breaks",
     Lane.ORDERS_GATEWAY: "orders.gateway",
     Lane.ORDERS_FIX_DOOR: "orders.fix_door",
+    Lane.CANCELS_BINARY_DOOR: "cancels.binary_door",
+    Lane.ORDERS_BINARY_DOOR: "orders.binary_door",
 }
-FIRST_ORDER_LANE: Final = int(Lane.ORDERS_GATEWAY)
+_ORDERS: Final = (Lane.ORDERS_GATEWAY, Lane.ORDERS_FIX_DOOR, Lane.ORDERS_BINARY_DOOR)
+_CANCELS: Final = (Lane.CANCELS_GATEWAY, Lane.CANCELS_FIX_DOOR, Lane.CANCELS_BINARY_DOOR)
+SERVED: Final = np.array([*_CANCELS, Lane.REPORTS_VENUE, Lane.ADMIN, Lane.BREAKS, *_ORDERS], np.int64)
+FIRST_ORDER_PLACE: Final = len(SERVED) - len(_ORDERS)
+assert sorted(SERVED) == list(range(1, len(Lane) + 1))
+assert len(Lane) < LANES_MAX  # the register of lane 0 is that of what came by none
 BELL_FILE: Final = "bell.shard"
 TICKS_FILE: Final = "ticks"
 
@@ -240,18 +249,19 @@ def serve_lanes(state: State, out: Out, command: Command, wiring: Wiring, now_ns
     size = pen[P_SEGMENT]
     scratch = wiring.control.ctypes.data + 8 * C_SCRATCH
     taken = 0
-    for lane in range(1, len(wiring.lanes) + 1):
+    for place in range(len(SERVED)):
+        lane = SERVED[place]
         if ring.front(wiring.lanes[lane - 1]) == 0:
             continue
         now = now_ns if now_ns != 0 else clock_ns(CLOCK_REALTIME, scratch)
         closed = 0
-        if lane >= FIRST_ORDER_LANE and log.standby_is_away(pen[P_BASE], scratch):
+        if place >= FIRST_ORDER_PLACE and log.standby_is_away(pen[P_BASE], scratch):
             closed = FLAG_STANDBY_AWAY
         for _ in range(LANE_BATCH):
             room = log.room(pen[P_BASE], pen[P_POSITION])
             if room < size // ROOM_STOP_SHARE:
                 break
-            if lane >= FIRST_ORDER_LANE:
+            if place >= FIRST_ORDER_PLACE:
                 room = log.order_room(pen[P_BASE], pen[P_POSITION])
                 if room < size // ROOM_HOLD_SHARE:
                     break

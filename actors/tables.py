@@ -40,7 +40,7 @@ from shared_mem.atomics import load_i64, release_fence, store_i64
 from shared_mem.jit import jit
 
 LAYOUT: Final = "state"
-VERSION: Final = 2
+VERSION: Final = 3
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -62,7 +62,7 @@ R_COLD: Final = 13  # rows of `cold` ever used
 R_REPLACEMENTS: Final = 14  # rows ever used, at most the capacity
 R_NEXT_REPLACEMENT: Final = 15  # the row from which one is looked for
 R_LANES: Final = 16  # + lane: the name of the last record taken from that lane's ring
-LANES_MAX: Final = 8
+LANES_MAX: Final = 16
 R_COLD_FREE: Final = R_LANES + LANES_MAX  # + n: the first free run of 2**n rows: row + 1; 0: none
 COLD_CLASSES: Final = 15  # an account has at most 2**14 positions: as many as there are instruments
 R_GROUPS: Final = R_COLD_FREE + COLD_CLASSES

@@ -59,6 +59,7 @@ class Ports(msgspec.Struct, frozen=True):
     smtp: int
     drop_copy: int
     standby: int
+    binary: int
     postgres: int
     nats: int
     valkey: int

@@ -26,6 +26,7 @@ WATCHING: Final = frozenset(
         "venue-copy",
         "gateway",
         "fix-door",
+        "binary-door",
         "drop-copy",
         "publisher",
         "portfolio",

@@ -17,7 +17,8 @@ from app.fix_settings import faults, fix_rules
 PREFIX: Final = "TRADEWIND_"
 # Ports of a stack are offsets from one base, so that two stacks differ in one number.
 PORT_OFFSETS: Final = {
-    "rest": 0, "fix": 1, "venue": 2, "smtp": 3, "drop_copy": 4, "standby": 5, "postgres": 10, "nats": 11, "valkey": 12,
+    "rest": 0, "fix": 1, "venue": 2, "smtp": 3, "drop_copy": 4, "standby": 5, "binary": 6,
+    "postgres": 10, "nats": 11, "valkey": 12,
 }  # fmt: skip
 PORT_OFFSET_MAX: Final = max(PORT_OFFSETS.values())
 PORT_BASE_MIN: Final = 1024  # below, only root may listen
@@ -188,7 +189,7 @@ def _address(text: str) -> Address:
 OPTIONS: Final = (
     Option("data_dir", _path, ".tradewind", "DIR", "where everything is kept"),
     Option("port_base", _port_base, "8700", "PORT", "first port: the page and API; the others follow"),
-    Option("host", host, "127.0.0.1", "ADDR", "address the page, API and FIX doors listen on"),
+    Option("host", host, "127.0.0.1", "ADDR", "address the page, API, FIX and binary doors listen on"),
     Option("replay", _path, None, "FILE", "an order-by-order recording (.dbn or .dbn.zst) to trade against"),
     Option("speed", _speed, "1", "N", "multiple of recorded time at which the replay runs, or max"),
     Option(
@@ -275,10 +276,20 @@ OPTIONS: Final = (
         "how long an execution may be told by one side only before it is a break",
     ),
     Option(
-        "fix_tls_cert", _path, None, "FILE", "certificate (PEM) of the FIX door, which then speaks TLS only"
+        "fix_tls_cert",
+        _path,
+        None,
+        "FILE",
+        "certificate (PEM) of the FIX and binary doors, which then speak TLS only",
     ),
     Option("fix_tls_key", _path, None, "FILE", "its key (PEM, mode 600)"),
-    Option("fix_tls_ca", _path, None, "FILE", "authority (PEM) of which each FIX client needs a certificate"),
+    Option(
+        "fix_tls_ca",
+        _path,
+        None,
+        "FILE",
+        "authority (PEM) of which each of their clients needs a certificate",
+    ),
     Option(
         "fix_lenient",
         fix_rules,

@@ -90,6 +90,7 @@ def endpoints(config: Config) -> dict[str, str]:
         "data_stream": f"ws://{rest}/v2/iex",
         "web": f"http://{rest}/",
         "fix": f"{host}:{config.ports.fix}",
+        "binary": f"{host}:{config.ports.binary}",
         "drop_copy": f"{host}:{config.ports.drop_copy}",
         "docs": f"http://{rest}/docs",
     }

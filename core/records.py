@@ -17,7 +17,7 @@ from typing import Any, Final
 import numpy as np
 
 # Of the tables in memory and in snapshots, and of the layouts below: it changes with any of them.
-LAYOUT_VERSION: Final = 3
+LAYOUT_VERSION: Final = 4
 # Of the commands and events in a log: it changes when one that is there already is laid out otherwise or means
 # something else, so that an older log can't be replayed any more. A new kind does not change it.
 RECORDS_VERSION: Final = 1
@@ -82,6 +82,7 @@ class Source(IntEnum):
     VENUE = 2
     ADMIN = 3
     FIX_CLIENT = 4
+    BINARY_CLIENT = 5
     RECONCILER = 9
     TIMER = 8
 

@@ -3,7 +3,7 @@
 Always holds here: a session that is back within its grace keeps its orders. Cancels go through the cancel lane
 and wait for room in it; an order that is still on its way to the shard is waited for, so none slips through.
 A cancel's request_id is a function of its order, so what a restart asks again is the same cancel.
-Must not do: know a socket; who is called is the door (`gateways/fix_door.py`), several times a second.
+Must not do: know a socket; the door (`gateways/fix_door.py`, `gateways/binary/door.py`) calls, several times a second.
 """
 
 from __future__ import annotations
@@ -26,7 +26,15 @@ _NOT_TO_CANCEL: Final = TERMINAL | {OrdStatus.PENDING_CANCEL}
 class DroppedSessions:
     """Accounts whose session is gone, and when their grace ends. Now is an argument."""
 
-    def __init__(self, view: StateView, cancels: Ring, request_id: Callable[[int, int], int]) -> None:
+    def __init__(
+        self,
+        view: StateView,
+        cancels: Ring,
+        request_id: Callable[[int, int], int],
+        source: Source = Source.FIX_CLIENT,
+    ) -> None:
+        """`source`: of the door whose orders these are."""
+        self._source = source
         self._view = view
         self._cancels = cancels
         self._request_id = request_id  # of (account, order_id)
@@ -42,12 +50,12 @@ class DroppedSessions:
         return [account for account, end_ns in self._ends.items() if end_ns <= now_ns]
 
     def cancel_all(self, account: int) -> int | None:
-        """Asks the shard to cancel every open order that came by FIX: how many it asked for; None when the lane
+        """Asks the shard to cancel every open order that came by its door: how many it asked for; None when the lane
         is full, then call again. Raises StateBusy."""
         asked = 0
         for order_id in self._open(account):
             command = commands.cancel(
-                source=Source.FIX_CLIENT,
+                source=self._source,
                 request_id=self._request_id(account, order_id),
                 account=account,
                 order_id=order_id,
@@ -70,5 +78,5 @@ class DroppedSessions:
         return [
             order.order_id
             for order in is_open
-            if order.source == Source.FIX_CLIENT and order.ord_status not in _NOT_TO_CANCEL
+            if order.source == self._source and order.ord_status not in _NOT_TO_CANCEL
         ]

@@ -47,6 +47,7 @@ from gateways.fix_request_ids import cancel_request_id, request_id_of
 from gateways.fix_rules import FixRules, check_pace
 from gateways.fix_wire import Refusal
 from gateways.order_events import account_text_of, changed_nothing, is_echo, symbol_of
+from gateways.order_figures import ENDED
 from shared_mem.log_reader import Record
 from shared_mem.ring import Ring
 
@@ -453,7 +454,7 @@ class FixDoor:
         account = account_text_of(self._view, event.account)
         was = self._name_before(client, event)
         report = fix_wire.execution_report(self._shard, event, account, symbol, asked, was, text)
-        if event.ord_status in fix_wire.ENDED:
+        if event.ord_status in ENDED:
             ended = [key for key, cancel in client.cancels.items() if cancel.order_id == event.order_id]
             for request_id in ended:
                 del client.cancels[request_id]

@@ -20,13 +20,13 @@ from fix.tags import OrdRejReason
 from fix.throttle import MESSAGES_MAX, Throttle
 from fix.validation import Strictness, Validator
 from gateways.fix_wire import Refusal
+from gateways.pace import too_fast
 
 # Far more than a client sends who means it, and less than a ring of orders holds: one that runs wild is
 # refused before it fills the desk for all.
 MESSAGES_USUAL: Final = 10_000
 # A connection that is to come back does so within this; later, what its client knows is too old.
 GRACE_MS_MAX: Final = 3_600_000
-_NS_PER_MS: Final = 1_000_000
 
 
 class FixRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -59,9 +59,5 @@ def client_sessions(comp_id: str, lenient: frozenset[str] = frozenset()) -> Conf
 
 def check_pace(throttle: Throttle, now_ns: int) -> None:
     """Raises Refusal for a new order at the limit of its session's throttle."""
-    if throttle.room(now_ns) == 0:
-        text = (
-            f"message rate: the limit is {throttle.messages} messages in {throttle.window_ns // _NS_PER_MS} ms, "
-            f"and this is number {throttle.used(now_ns) + 1}; nothing was done, send it again later"
-        )
-        raise Refusal(text, OrdRejReason.BROKER_OPTION)
+    if why := too_fast(throttle, now_ns):
+        raise Refusal(why, OrdRejReason.BROKER_OPTION)

@@ -21,6 +21,7 @@ from fix import timestamps
 from fix.codec import Message
 from fix.durable import Outgoing
 from fix.tags import BusinessReason, CxlRejReason, MsgType, OrdRejReason, Tag
+from gateways.order_figures import average_price_e8, leaves_qty_e8
 
 # What ClOrdID (11) is when a message is answered that has none.
 NO_ID: Final = "NONE"
@@ -249,7 +250,6 @@ def execution_report(
             (Tag.LastQty, units.qty_text(event.last_qty_e8)),
             (Tag.LastPx, units.price_text(event.last_px_e8)),
         ]
-    leaves_e8 = 0 if event.ord_status in ENDED else max(event.qty_e8 - event.cum_qty_e8, 0)
     return MsgType.ExecutionReport, [
         # A duplicate names the order that has the id; it has none of its own.
         (Tag.OrderID, NO_ID if is_duplicate else str(ids.order_uuid(shard, event.order_id))),
@@ -268,9 +268,9 @@ def execution_report(
         *price,
         (Tag.TimeInForce, chr(event.tif)),
         *trade,
-        (Tag.LeavesQty, units.qty_text(leaves_e8)),
+        (Tag.LeavesQty, units.qty_text(leaves_qty_e8(event))),
         (Tag.CumQty, units.qty_text(event.cum_qty_e8)),
-        (Tag.AvgPx, _average_price(event)),
+        (Tag.AvgPx, units.price_text(average_price_e8(event))),
         (Tag.TransactTime, timestamps.format_ns(event.time_ns)),
         *([(Tag.Text, text)] if text is not None else []),
     ]
@@ -294,20 +294,9 @@ def cancel_reject(shard: int, event: Event, cancel_cl_ord_id: str | None, orig_c
     ]
 
 
-ENDED: Final = frozenset((OrdStatus.FILLED, OrdStatus.CANCELED, OrdStatus.REJECTED, OrdStatus.EXPIRED))
-
-
 def _reject_fields(event: Event) -> list[tuple[int, str]]:
     if event.exec_type != ExecType.REJECTED:
         return []
     reason = _ORD_REJ_REASON.get(Reject(event.reject_code), OrdRejReason.OTHER)
     text = events.reject_message(event.reject_code, event.limit_value, event.observed_value)
     return [(Tag.OrdRejReason, str(int(reason))), (Tag.Text, text)]
-
-
-def _average_price(event: Event) -> str:
-    """cum_notional / cum_qty, to 8 places, half up: e6 / e8 gives e-2, so ten more zeros make it e8."""
-    if event.cum_qty_e8 == 0:
-        return "0"
-    doubled = 2 * event.cum_notional_e6 * units.NOTIONAL_DIVISOR + event.cum_qty_e8
-    return units.price_text(doubled // (2 * event.cum_qty_e8))

@@ -130,6 +130,7 @@ class Reader(IntEnum):
     DROP_COPY = 7
     VENUE_COPY = 8
     STANDBY = 9
+    BINARY_DOOR = 10
 
 
 READERS: Final = len(Reader)

@@ -55,6 +55,7 @@ ROLES: Final = (
     Role("marketdata", ("shard",), PRICES),
     Role("gateway", ("shard",), DOORS),
     Role("fix-door", ("shard",), DOORS),
+    Role("binary-door", ("shard",), DOORS),
     Role("drop-copy", ("shard",), DOORS),
     Role("publisher", ("nats", "shard"), LOG_FOLLOWERS),
     Role("portfolio", ("migrate", "nats", "shard"), FOLLOWERS),
