@@ -265,7 +265,7 @@ def serve_lanes(state: State, out: Out, command: Command, wiring: Wiring, now_ns
                 room = log.order_room(pen[P_BASE], pen[P_POSITION])
                 if room < size // ROOM_HOLD_SHARE:
                     break
-            if lane >= FIRST_ORDER_LANE or lane == _REPORTS:
+            if place >= FIRST_ORDER_PLACE or lane == _REPORTS:
                 look_ahead(state, wiring.lanes[lane - 1])
             if not take_command(state, out, command, wiring, lane, room, closed, now):
                 break

@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Final
 
-from app import logs
+from app import logs, placement
 from app.config import Config
 from app.embedded.server import EmbeddedServer
 from app.roles import Main
@@ -94,6 +94,7 @@ def fork(name: str, main: Main, config: Config, to_close: Iterable[int]) -> Chil
         for descriptor in (readable, *to_close):
             os.close(descriptor)
         _settle(name, config)
+        placement.place(name, config)
         _watch_the_lease(name, config)
         main(config, _ready(writable))
         code = 0

@@ -99,7 +99,10 @@ def _status(words: argparse.Namespace) -> int:
     else:
         print("ready" if current.ready else "not ready")
     for process in current.processes:
-        print(f"  {process.name:14} {process.state:9} {process.pid or '-':>8}  {process.detail}".rstrip())
+        cores = f"cores {process.cores}  " if process.cores else ""
+        print(
+            f"  {process.name:14} {process.state:9} {process.pid or '-':>8}  {cores}{process.detail}".rstrip()
+        )
     if seen := standby_command.seen(settings):
         print(f"  {'standby':14} {standby_command.in_words(seen)}")
     for name, place in (current.endpoints | current.demo).items():

@@ -97,6 +97,8 @@ class Config(msgspec.Struct, frozen=True):
     """When the venue's day is over, UTC: day orders that it left open expire then (`actors/timers.py`)."""
     idle: str = "park"
     """What the shard's loop does with nothing to do, by name (`shared_mem/idle.py`)."""
+    cores: dict[str, frozenset[int]] = {}
+    """By role: the cores that it is pinned to (`app/placement.py`)."""
     log_keep_hours: int = 168
     """Segments of the log younger than this stay, whoever has read them (`shared_mem/retention.py`)."""
     passive_after_hours: int = 720

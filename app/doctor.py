@@ -8,6 +8,7 @@ not say (a container without /sys, another kernel) is no finding.
 from __future__ import annotations
 
 import os
+import re
 import resource
 import statistics
 import time
@@ -26,6 +27,11 @@ SHM_WANTED: Final = 2 << 30
 # A synced write takes 0.1 to 1 ms on a disk that may be used for gate `synced`.
 SYNC_SLOW_S: Final = 0.005
 SYNC_TRIES: Final = 20
+# Waking from C1 takes some µs, from deeper states tens to hundreds.
+WAKE_US_MAX: Final = 10
+# One tick in a thousand: what a host takes for itself. More is a neighbour.
+STEAL_SHARE_MAX: Final = 0.001
+_STEAL: Final = 8  # the word of /proc/stat's first line, after "cpu"
 # Read by a call into the kernel, not by an instruction: each time stamp costs a microsecond.
 SLOW_CLOCKS: Final = ("acpi_pm", "hpet", "jiffies", "xen")
 
@@ -93,6 +99,38 @@ def _governor(machine: Machine) -> Iterator[Finding]:
             "a core that slept begins slowly",
             "cpupower frequency-set -g performance",
         )  # fmt: skip
+
+
+def _idle_states(machine: Machine) -> Iterator[Finding]:
+    """Of the first core, for all are alike: how long the deepest state that it may fall into takes to wake from."""
+    deepest_us = -1
+    for place in machine.root.glob("sys/devices/system/cpu/cpu0/cpuidle/state*"):
+        latency, disabled = machine.read(str(place / "latency")), machine.read(str(place / "disable"))
+        if latency is not None and latency.isdecimal() and disabled != "1":
+            deepest_us = max(deepest_us, int(latency))
+    if deepest_us >= 0:
+        yield Finding(
+            "C-states", f"{deepest_us} µs to wake from the deepest", deepest_us <= WAKE_US_MAX,
+            "a core that slept deeply takes the first order of a pause so much later",
+            f"cpupower idle-set -D {WAKE_US_MAX}, or processor.max_cstate=1 on the kernel's command line",
+        )  # fmt: skip
+
+
+def _virtual(machine: Machine) -> Iterator[Finding]:
+    """What the host takes from this machine, as a share of all time since it was started (proc(5), /proc/stat)."""
+    told = (machine.read("proc/stat") or "").partition("\n")[0].split()
+    if len(told) > _STEAL and told[0] == "cpu" and all(word.isdecimal() for word in told[1:]):
+        ticks = [int(word) for word in told[1 : _STEAL + 1]]
+        share = ticks[-1] / max(sum(ticks), 1)
+        yield Finding(
+            "steal", f"{share:.2%} of the time since the start", share <= STEAL_SHARE_MAX,
+            "the host runs somebody else on this machine's cores, for milliseconds at a time",
+            "dedicated cores from whoever runs the host, or a machine of its own",
+        )  # fmt: skip
+    flags = machine.read("proc/cpuinfo")
+    if flags is not None:
+        is_virtual = re.search(r"\bhypervisor\b", flags) is not None
+        yield Finding("virtual machine", "yes" if is_virtual else "no", True)
 
 
 def _clock(machine: Machine) -> Iterator[Finding]:
@@ -204,7 +242,7 @@ def _disk(data_dir: Path) -> Iterator[Finding]:
 
 
 SYSTEM: Final[tuple[Callable[[Machine], Iterator[Finding]], ...]] = (
-    _cores, _governor, _clock, _files, _memory, _instructions,
+    _cores, _governor, _idle_states, _virtual, _clock, _files, _memory, _instructions,
 )  # fmt: skip
 
 

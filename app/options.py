@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from app import placement
 from app.config_values import host, time_of_day, url
 from app.fix_settings import faults, fix_rules
 
@@ -220,6 +221,7 @@ OPTIONS: Final = (
         "silence of the owner after which its standby takes over; 0: by command only",
     ),
     Option("day_end", time_of_day, None, "HH:MM", "UTC time at which day orders expire; default: never"),
+    Option("cores", placement.parse, "", "LIST", "cores of roles: shard=2-3 fix-door=4; others run anywhere"),
     Option("idle", _idle, "park", "NAME", "the shard with nothing to do: spin, pause, yield or park"),
     Option(
         "log_keep_hours",

@@ -19,6 +19,7 @@ import signal
 from enum import StrEnum
 from typing import Final
 
+from app import placement
 from app.child import EXIT_LEASE_OVER, Child
 from app.embedded.server import EmbeddedServer
 from app.roles import SERVERS, Main, Role
@@ -141,7 +142,10 @@ class Process:
 
     def status(self) -> ProcessStatus:
         pid = self.child.pid if self.child is not None else None
-        return ProcessStatus(self.name, pid, str(self.state), self.started, self.stop_stage, self.detail)
+        cores = "" if pid is None else placement.seen(pid)
+        return ProcessStatus(
+            self.name, pid, str(self.state), self.started, self.stop_stage, self.detail, cores
+        )
 
 
 def died_of(exit_code: int) -> str:

@@ -19,7 +19,7 @@ from typing import Final
 
 import msgspec
 
-from app import child, lock, logs, orphans, preflight, progress, status
+from app import child, lock, logs, orphans, placement, preflight, progress, status
 from app.announce import Demo, announcement
 from app.config import Config
 from app.embedded.nats import Nats
@@ -70,6 +70,7 @@ def up(
     orphans.stop_left(config, _tell)
     preflight.check_free(config)
     preflight.check_memory(config)
+    placement.check(config)
     preflight.check_elsewhere(config)
 
     processes = [Process(server) for server in _servers(config)]
@@ -152,6 +153,8 @@ def run_role(config: Config, role: Role) -> int:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     child.configure_logging()
     child.set_process_name(f"tw-{role.name}")
+    placement.check(config)
+    placement.place(role.name, config)
     role.main()(config, lambda: _tell(f"{role.name} is ready"))
     return 0
 

@@ -50,6 +50,7 @@ class ProcessStatus(msgspec.Struct, frozen=True):
     started: int
     stop_stage: int
     detail: str = ""
+    cores: str = ""  # that it is pinned to; "": it runs on any
 
     @property
     def identity(self) -> Identity:
@@ -76,7 +77,9 @@ class Status(msgspec.Struct, frozen=True):
             "ready": self.ready,
             "endpoints": self.endpoints,
             "demo": self.demo,
-            "processes": [{"name": p.name, "pid": p.pid, "state": p.state} for p in self.processes],
+            "processes": [
+                {"name": p.name, "pid": p.pid, "state": p.state, "cores": p.cores} for p in self.processes
+            ],
         }
 
 

@@ -15,17 +15,22 @@ from core.records import ExecType, Source
 from core.rejects import Reject
 from gateways.binary.layout import SYMBOL_BYTES, TOKEN_BYTES
 from gateways.binary.messages import OrderEvent, encode
+from gateways.fix_fates import is_of_unknown_fate
 from gateways.order_events import changed_nothing
 from gateways.order_figures import average_price_e8, leaves_qty_e8
 
 _REFUSALS: Final = (ExecType.CANCEL_REJECT, ExecType.REPLACE_REJECT)
+_QUESTIONS: Final = (Source.TIMER, Source.VENUE)
 
 
-def _is_told(event: Event) -> bool:
-    """All but what was recorded and changed nothing. That a cancel or replace was rejected is an answer: the shard's to
-    whoever asked, or the venue's, where it was one that the order's state allows."""
+def is_told(event: Event) -> bool:
+    """All but questions to the venue and what changed nothing. A rejected request is told, for it is an answer; that
+    nobody knows how an order stands, as often as the log says it, and when it is known again."""
     if event.exec_type in _REFUSALS:
-        return event.source != Source.VENUE or event.reject_code == Reject.VENUE_REJECTED
+        return event.reject_code != Reject.REPORT_UNEXPECTED
+    if event.exec_type == ExecType.ORDER_STATUS:
+        known_again = event.reject_code == Reject.NONE and event.source not in _QUESTIONS
+        return known_again or is_of_unknown_fate(event)
     return not changed_nothing(event)
 
 
@@ -38,7 +43,7 @@ class Reports:
 
     def report(self, event: Event) -> bytes | None:
         """None for an event that changed nothing: nobody is told of it."""
-        if not _is_told(event):
+        if not is_told(event):
             return None
         return encode(
             OrderEvent(

@@ -21,11 +21,18 @@ GOOD = {
     "proc/sys/vm/swappiness": "1",
     "proc/swaps": "Filename Type Size Used Priority",
     "proc/cpuinfo": "flags : sse4_2 avx2",
+    "proc/stat": "cpu  1000 0 1000 98000 0 0 0 0 0 0",
+    "sys/devices/system/cpu/cpu0/cpuidle/state0/latency": "0",
+    "sys/devices/system/cpu/cpu0/cpuidle/state1/latency": "2",
+    "sys/devices/system/cpu/cpu0/cpuidle/state2/latency": "133",
+    "sys/devices/system/cpu/cpu0/cpuidle/state2/disable": "1",
 }
 SPOILT = {
     "CPU quota": ("sys/fs/cgroup/cpu.max", "50000 100000"),
     "SMT": ("sys/devices/system/cpu/smt/active", "1"),
     "CPU governor": ("sys/devices/system/cpu/cpu0/cpufreq/scaling_governor", "powersave"),
+    "C-states": ("sys/devices/system/cpu/cpu0/cpuidle/state2/disable", "0"),
+    "steal": ("proc/stat", "cpu  1000 0 1000 98000 0 0 0 101 0 0"),
     "clock source": ("sys/devices/system/clocksource/clocksource0/current_clocksource", "hpet"),
     "transparent huge pages": ("sys/kernel/mm/transparent_hugepage/enabled", "[always] madvise never"),
     "huge pages for /dev/shm": ("proc/mounts", "tmpfs /dev/shm tmpfs rw,nosuid 0 0"),

@@ -32,6 +32,7 @@ def test_status_says_everything_a_program_needs(tiny: TinyStack) -> None:
         "data_stream": f"ws://127.0.0.1:{port}/v2/iex",
         "web": f"http://127.0.0.1:{port}/",
         "fix": f"127.0.0.1:{port + 1}",
+        "binary": f"127.0.0.1:{port + 6}",
         "drop_copy": f"127.0.0.1:{port + 4}",
         "docs": f"http://127.0.0.1:{port}/docs",
     }
