@@ -214,6 +214,11 @@ class BinaryDoor:
     def held(self, session: Session) -> None:
         self._held.add(session)
 
+    @property
+    def has_waiting(self) -> bool:
+        """Whether a request has to be tried again, or a session is behind."""
+        return bool(self._held or self._behind)
+
     def retry(self) -> None:
         """Whether what waits can go on."""
         held, self._held = self._held, set()

@@ -124,7 +124,7 @@ class Server:
                     if connection.session is not None:
                         connection.session.tick(now_ns, self.door.told_up_to(connection.session))
                 self.door.tick()
-            await asyncio.sleep(0 if more else RETRY_S)
+            await asyncio.sleep(0 if more else RETRY_S if self.door.has_waiting else TICK_S)
 
     def opened(self, connection: _Connection) -> None:
         self._connections.add(connection)

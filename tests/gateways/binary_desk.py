@@ -14,6 +14,10 @@ from tests.fix.desk import SECRETS, FixDesk
 
 
 class BinaryDesk(FixDesk):
+    """`since`: the first event that concerns the test; several share a desk, for its start takes seconds."""
+
+    since = 1
+
     async def __aenter__(self) -> Self:
         await super().__aenter__()
         await self.start("binary_door")
@@ -31,16 +35,20 @@ class BinaryDesk(FixDesk):
         assert account is not None
         return account.account
 
-    def told_by_the_log(self, key: str = "KEY1", next_seq: int = 1) -> list[OrderEvent]:
-        """What a session of this key is to be told from there on, by the log alone."""
+    def told_by_the_log(self, key: str = "KEY1") -> list[OrderEvent]:
+        """What a session of this key is to be told in this test, by the log alone."""
         reports, account = Reports(self.market.view), self.account_number(key)
         raws = [reports.report(e) for e in self.events(EventKind.ORDER) if e.account == account]
         found = [decode(raw) for raw in raws if raw is not None]
-        return [each for each in found if isinstance(each, OrderEvent) and each.seq >= next_seq]
+        return [each for each in found if isinstance(each, OrderEvent) and each.seq >= self.since]
 
     def orders_in_the_log(self) -> list[Event]:
         """The events by which the shard took a new order."""
-        return [e for e in self.events(EventKind.ORDER) if e.exec_type == ExecType.PENDING_NEW]
+        return [
+            e
+            for e in self.events(EventKind.ORDER)
+            if e.exec_type == ExecType.PENDING_NEW and e.seq >= self.since
+        ]
 
 
 async def hears(client: BinaryClient, count: int) -> list[OrderEvent | Refused]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import httpx
+import pytest
 
 from core.events import Event
 from core.records import EventKind, ExecType, OrdType, Side, TimeInForce
@@ -157,6 +158,7 @@ async def by_rest(folder: Path) -> list[Event]:
         return doors.events()
 
 
+@pytest.mark.faults
 async def test_the_same_orders_by_each_door_end_in_the_same_events(tmp_path: Path) -> None:
     binary = without_names(await by_binary(tmp_path / "binary"))
     assert {row["exec_type"] for row in binary} >= {

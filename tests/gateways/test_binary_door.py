@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
 from core.records import ExecType, Side
 from core.rejects import Reject
@@ -36,13 +37,30 @@ from tests.stack import free_port_base
 RULES = {"KEY2": {"messages": 3, "window_ms": 60_000, "cancel_on": "drop", "grace_ms": 200}}
 
 
-@pytest.fixture
-async def desk(tmp_path: Path) -> AsyncIterator[BinaryDesk]:
-    async with BinaryDesk(tmp_path / "desk", free_port_base(), RULES) as running:
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[BinaryDesk]:
+    async with BinaryDesk(tmp_path_factory.mktemp("binary") / "desk", free_port_base()) as running:
         yield running
 
 
 @pytest.fixture
+def desk(shared: BinaryDesk) -> BinaryDesk:
+    """Several tests' desk; `since` says where this one's begins."""
+    shared.since = shared.market.view.seq + 1
+    return shared
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def strict(tmp_path: Path) -> AsyncIterator[BinaryDesk]:
+    """A test's own desk, at which KEY2 has rules."""
+    async with BinaryDesk(tmp_path / "desk", free_port_base(), RULES) as running:
+        yield running
+
+
+@pytest_asyncio.fixture(loop_scope="module")
 async def client(desk: BinaryDesk) -> AsyncIterator[BinaryClient]:
     """Logged in for TW000001."""
     async with desk.binary() as logged_in:
@@ -50,26 +68,26 @@ async def client(desk: BinaryDesk) -> AsyncIterator[BinaryClient]:
 
 
 async def test_an_order_its_fills_a_replace_and_a_cancel(desk: BinaryDesk, client: BinaryClient) -> None:
-    asked = buy(client, "A")
+    asked = buy(client, "1.A")
     first, second = await hears(client, 2)
-    assert [shown(first), shown(second)] == ["A AA", "A 00"]
+    assert [shown(first), shown(second)] == ["1.A AA", "1.A 00"]
     assert isinstance(first, OrderEvent)
     assert (first.request_id, first.symbol, first.leaves_qty_e8, first.source) == (asked, "AAPL", 10**9, 5)
-    (name,) = desk.venue.heard
+    name = desk.venue.heard[-1]
     desk.venue.fill(name, 4, "149.95")
     (fill,) = await hears(client, 1)
     assert isinstance(fill, OrderEvent)
     assert (fill.cum_qty_e8, fill.leaves_qty_e8, fill.last_qty_e8) == (4 * 10**8, 6 * 10**8, 4 * 10**8)
     assert (fill.last_px_e8, fill.avg_px_e8) == (14_995_000_000, 14_995_000_000)
-    replacing = client.replace(order_id=first.order_id, token="B", qty=20)
+    replacing = client.replace(order_id=first.order_id, token="1.B", qty=20)
     pending, replaced = await hears(client, 2)
     assert isinstance(pending, OrderEvent)
     assert isinstance(replaced, OrderEvent)
-    assert (shown(pending), pending.request_id, pending.asked_qty_e8) == ("A EE", replacing, 2 * 10**9)
-    assert (shown(replaced), replaced.qty_e8, replaced.leaves_qty_e8) == ("B 51", 2 * 10**9, 16 * 10**8)
-    canceling = client.cancel(token="A")  # the name that it had
+    assert (shown(pending), pending.request_id, pending.asked_qty_e8) == ("1.A EE", replacing, 2 * 10**9)
+    assert (shown(replaced), replaced.qty_e8, replaced.leaves_qty_e8) == ("1.B 51", 2 * 10**9, 16 * 10**8)
+    canceling = client.cancel(token="1.A")  # the name that it had
     pending, canceled = await hears(client, 2)
-    assert (shown(pending), shown(canceled)) == ("B 66", "B 44")
+    assert (shown(pending), shown(canceled)) == ("1.B 66", "1.B 44")
     assert isinstance(pending, OrderEvent)
     assert pending.request_id == canceling
     assert len(desk.told_by_the_log()) == 7
@@ -77,36 +95,36 @@ async def test_an_order_its_fills_a_replace_and_a_cancel(desk: BinaryDesk, clien
 
 async def test_what_is_heard_is_what_the_log_says(desk: BinaryDesk, client: BinaryClient) -> None:
     for n in range(20):
-        buy(client, f"A{n}", qty=n + 1)
-        client.cancel(token=f"A{n}")
+        buy(client, f"2.A{n}", qty=n + 1)
+        client.cancel(token=f"2.A{n}")
     heard = await hears(client, 80)
     assert heard == desk.told_by_the_log()
     assert sum(shown(each).endswith(" 44") for each in heard) == 20
 
 
 async def test_refusals_and_rejects_say_why(desk: BinaryDesk, client: BinaryClient) -> None:
-    buy(client, "A", symbol="NONE")
-    buy(client, "B", qty="9999")
+    buy(client, "3.A", symbol="NONE")
+    buy(client, "3.B", qty="9999")
     client.cancel(order_id=12345)
-    client.cancel(token="nobody")
+    client.cancel(token="3.nobody")
     client.replace(order_id=12345, token="C", qty=5)
     heard = await hears(client, 5)
     refusals = [(each.code, each.text) for each in heard if isinstance(each, Refused)]
     assert refusals == [
         (Reject.INSTRUMENT_UNKNOWN, "symbol 'NONE' is not traded here"),
-        (Reject.ORDER_UNKNOWN, "token 'nobody': order is not known here, or was long ago"),
+        (Reject.ORDER_UNKNOWN, "token '3.nobody': order is not known here, or was long ago"),
         (Reject.ORDER_UNKNOWN, "order_id 12345: order is not known here, or was long ago"),
     ]
     rejects = {each.exec_type: each for each in heard if isinstance(each, OrderEvent)}
     poor = rejects[ExecType.REJECTED]
-    assert (poor.code, poor.token, poor.observed_value) == (Reject.BUYING_POWER, "B", 1_499_850 * 10**6)
+    assert (poor.code, poor.token, poor.observed_value) == (Reject.BUYING_POWER, "3.B", 1_499_850 * 10**6)
     assert rejects[ExecType.CANCEL_REJECT].code == Reject.ORDER_UNKNOWN
 
 
 async def test_a_token_is_taken_once(desk: BinaryDesk, client: BinaryClient) -> None:
-    buy(client, "A")
+    buy(client, "4.A")
     first = (await hears(client, 2))[0]
-    again = buy(client, "A")
+    again = buy(client, "4.A")
     (second,) = await hears(client, 1)
     assert isinstance(first, OrderEvent)
     assert isinstance(second, OrderEvent)
@@ -131,7 +149,7 @@ async def test_orders_of_other_doors_are_told_too(desk: BinaryDesk, client: Bina
 async def test_a_session_goes_on_where_the_client_says(desk: BinaryDesk) -> None:
     async with desk.binary() as client:
         for n in range(10):
-            buy(client, f"A{n}")
+            buy(client, f"6.A{n}")
         await hears(client, 20)
     everything = desk.told_by_the_log()
     for at in (0, 1, 7, 19):
@@ -140,14 +158,14 @@ async def test_a_session_goes_on_where_the_client_says(desk: BinaryDesk) -> None
     async with desk.binary(next_seq=1) as client:
         assert await hears_until(client, everything[-1].seq) == everything
     async with desk.binary(next_seq=0) as client:
-        buy(client, "B")
-        assert shown((await hears(client, 1))[0]) == "B AA"
+        buy(client, "6.B")
+        assert shown((await hears(client, 1))[0]) == "6.B AA"
 
 
 async def test_two_sessions_at_once_hear_each_their_own(desk: BinaryDesk, client: BinaryClient) -> None:
     async with desk.binary("KEY2") as other:
-        buy(client, "A")
-        buy(other, "A")
+        buy(client, "7.A")
+        buy(other, "7.A")
         assert await hears(client, 2) == desk.told_by_the_log("KEY1")
         assert await hears(other, 2) == desk.told_by_the_log("KEY2")
 
@@ -157,7 +175,7 @@ async def test_a_new_login_takes_over_and_the_old_one_is_told(desk: BinaryDesk, 
         with pytest.raises(LoggedOut, match="the account has logged in by another connection") as found:
             await hears(client, 1)
         assert found.value.code == Code.REPLACED
-        buy(newer, "A")
+        buy(newer, "8.A")
         await hears(newer, 2)
 
 
@@ -216,8 +234,8 @@ async def test_every_break_of_a_stream_gives_the_same_answer(desk: BinaryDesk) -
             assert refused.code == Reject.INSTRUMENT_UNKNOWN
 
 
-async def test_the_keys_limit_refuses_orders_and_lets_cancels_pass(desk: BinaryDesk) -> None:
-    async with desk.binary("KEY2") as client:
+async def test_the_keys_limit_refuses_orders_and_lets_cancels_pass(strict: BinaryDesk) -> None:
+    async with strict.binary("KEY2") as client:
         assert client.login is not None
         assert (client.login.messages, client.login.window_ms, client.login.cancel_on) == (3, 60_000, 1)
         for n in range(4):
@@ -233,19 +251,19 @@ async def test_the_keys_limit_refuses_orders_and_lets_cancels_pass(desk: BinaryD
 
 
 async def test_a_dropped_session_loses_its_orders_after_the_grace_and_a_logout_keeps_them(
-    desk: BinaryDesk,
+    strict: BinaryDesk,
 ) -> None:
-    async with desk.binary("KEY2") as client:
+    async with strict.binary("KEY2") as client:
         buy(client, "kept")
         await hears(client, 2)
-    async with RawClient(desk.place) as raw:
+    async with RawClient(strict.place) as raw:
         raw.say(Login("KEY2", SECRETS["KEY2"][0]))
         assert isinstance(await raw.hear(), LoginAccepted)
-    await until(lambda: [e.ord_status for e in desk.told_by_the_log("KEY2")][-1] == ord("4"), 30)
-    assert [shown(each) for each in desk.told_by_the_log("KEY2")] == [
+    await until(lambda: [e.ord_status for e in strict.told_by_the_log("KEY2")][-1] == ord("4"), 30)
+    assert [shown(each) for each in strict.told_by_the_log("KEY2")] == [
         "kept AA", "kept 00", "kept 66", "kept 44",
     ]  # fmt: skip
-    assert desk.told_by_the_log("KEY2")[2].request_id >> 63 == 1
+    assert strict.told_by_the_log("KEY2")[2].request_id >> 63 == 1
 
 
 async def test_the_example_of_the_page_runs(desk: BinaryDesk, tmp_path: Path) -> None:
@@ -266,18 +284,18 @@ async def test_the_example_of_the_page_runs(desk: BinaryDesk, tmp_path: Path) ->
 async def test_a_door_that_stops_says_so_and_the_client_goes_on_with_the_next(
     desk: BinaryDesk, client: BinaryClient
 ) -> None:
-    buy(client, "A")
+    buy(client, "14.A")
     await hears(client, 2)
     assert await desk.terminate("binary_door") == 0
-    buy(client, "B")
+    buy(client, "14.B")
     await desk.start("binary_door")
-    assert [shown(each) for each in await hears(client, 2)] == ["B AA", "B 00"]
+    assert [shown(each) for each in await hears(client, 2)] == ["14.B AA", "14.B 00"]
 
 
 async def test_a_sell_of_what_is_not_held_is_the_shards_reject(
     desk: BinaryDesk, client: BinaryClient
 ) -> None:
-    buy(client, "S", side=Side.SELL)
+    buy(client, "15.S", side=Side.SELL)
     (heard,) = await hears(client, 1)
     assert isinstance(heard, OrderEvent)
     assert heard.code == Reject.POSITION_NOT_HELD

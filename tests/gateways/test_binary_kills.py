@@ -110,6 +110,7 @@ async def test_orders_of_a_session_that_died_with_its_door_are_cancelled(desk: B
     await until(lambda: ArmedAccounts(folder, False).graces_ms() == {}, 30)
 
 
+@pytest.mark.faults
 async def test_a_client_that_is_back_in_its_grace_keeps_its_orders(desk: BinaryDesk) -> None:
     async with RawClient(desk.place) as client:
         client.say(Login("KEY2", SECRETS["KEY2"][0]), AN_ORDER)
@@ -124,6 +125,7 @@ async def test_a_client_that_is_back_in_its_grace_keeps_its_orders(desk: BinaryD
     assert [shown(e) for e in desk.told_by_the_log("KEY2")] == ["A AA", "A 00", "B AA", "B 00"]
 
 
+@pytest.mark.faults
 async def test_a_shard_that_restarts_is_waited_for(desk: BinaryDesk) -> None:
     async with desk.binary() as client:
         buy(client, "A")
@@ -139,6 +141,7 @@ async def test_a_shard_that_restarts_is_waited_for(desk: BinaryDesk) -> None:
         assert sum(shown(e).endswith(" 44") for e in heard) == 20
 
 
+@pytest.mark.faults
 async def test_a_client_that_is_killed_has_each_event_once(desk: BinaryDesk, tmp_path: Path) -> None:
     journal, dice = tmp_path / "journal", random.Random(7)
     words = [
