@@ -156,7 +156,7 @@ async def test_a_session_goes_on_where_the_client_says(desk: BinaryDesk) -> None
         async with desk.binary(next_seq=everything[at].seq) as client:
             assert await hears_until(client, everything[-1].seq) == everything[at:]
     async with desk.binary(next_seq=1) as client:
-        assert await hears_until(client, everything[-1].seq) == everything
+        assert (await hears_until(client, everything[-1].seq))[-len(everything) :] == everything
     async with desk.binary(next_seq=0) as client:
         buy(client, "6.B")
         assert shown((await hears(client, 1))[0]) == "6.B AA"
