@@ -17,7 +17,7 @@ from fix.wire.template import ABSENT, Kind, Template
 from fix.wire.tokens import Array
 from gateways.direct.names import Names, name_length
 from gateways.direct.orders_out import put_text
-from gateways.fix_wire import ENDED
+from gateways.order_figures import ENDED
 from shared_mem.atomics import store_u8
 from shared_mem.jit import jit, whole
 
