@@ -19,7 +19,7 @@ from loadtests import (
     stages,
     start,
     ticks,
-    wire,
+    wire_desk,
 )
 from loadtests.measure import Bench, show
 
@@ -40,7 +40,7 @@ BENCHES: Final[dict[str, tuple[tuple[str, Bench], ...]]] = {
     "back": (("from kill -9 of the shard to the next order", back_again.bench),),
     "start": (("a start, until the shard serves", start.bench),),
     "fix": (("parsing and encoding FIX", fix_codec.bench),),
-    "wire": (("a client's socket to the venue's and back", wire.bench),),
+    "wire": (("a client's socket to the venue's and back", wire_desk.bench),),
     "rest": (("order in (REST) to FIX out, over the whole stack", rest_to_fix.bench),),
 }
 

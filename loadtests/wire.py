@@ -316,18 +316,21 @@ def _points(ways: list[Ways], q: float) -> tuple[list[float], list[float]]:
     )
 
 
-def bench() -> list[Row]:
+def relays() -> dict[str, Callable[[], Ways]]:
+    """The C relay, where there is a C compiler, and the compiled one."""
     program = compiled("relay")
-    ways: dict[str, Callable[[], Ways]] = {RELAY: lambda: through_a_relay(by_compiled)}
+    ways = {RELAY: lambda: through_a_relay(by_compiled)}
     if program is not None:
         ways[C_RELAY] = lambda: through_a_relay(by_c(str(program)))
-    found = rounds(ways)
-    rows = []
-    for name, q in (("p50", 50.0), ("p99", 99.0)):
-        limit = _points(found.get(C_RELAY, []), q)
-        pace = f"{ORDERS_PER_S:,} orders/s, one at a time"
-        ours = _points(found[RELAY], q)
-        note = f"bytes moved only, compiled from Python; {pace}"
-        rows.append(row(f"relay_order_wire_{name}", "us", ours[0], limit=limit[0], note=note))
-        rows.append(row(f"relay_report_wire_{name}", "us", ours[1], limit=limit[1]))
-    return rows
+    return ways
+
+
+def rows(ways: dict[str, list[Ways]], name: str, prefix: str, note: str) -> list[Row]:
+    """p50 and p99 of both ways through what `name` is, beside the C relay's."""
+    made = []
+    for point, q in (("p50", 50.0), ("p99", 99.0)):
+        ours, limit = _points(ways[name], q), _points(ways.get(C_RELAY, []), q)
+        text = f"{note}; {ORDERS_PER_S:,} orders/s, one at a time"
+        made.append(row(f"{prefix}order_wire_{point}", "us", ours[0], limit=limit[0], note=text))
+        made.append(row(f"{prefix}report_wire_{point}", "us", ours[1], limit=limit[1]))
+    return made

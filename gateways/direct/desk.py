@@ -76,7 +76,8 @@ class DirectDesk:
         self._for_venue = self._reader(Reader.FIX)
 
     def connect(self, session: DurableSession, sock: socket.socket, *, is_venue: bool = False) -> None:
-        """Raises IndexError when there is no room for one more session."""
+        """Raises IndexError when there is no room for one more session. A record is told in the order in which sessions
+        came: connect the venue first, and an order leaves before its acknowledgement."""
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         wire = SocketWire(sock)
         known = [line for line in self._lines if line.session is session]
