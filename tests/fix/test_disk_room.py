@@ -83,6 +83,16 @@ def test_on_a_full_disk_the_reserved_half_is_written_and_the_store_says_that_it_
     store.close()
 
 
+def test_each_append_renews_the_reserve(small_disk: Path) -> None:
+    store = Store(small_disk / "store", reserved_bytes=RESERVED_BYTES)
+    for _ in range(2 * RESERVED_BYTES // KIB):
+        append(store)
+    fill_up(small_disk)
+    for _ in range(RESERVED_BYTES // KIB // 2 - 8):
+        append(store)
+    store.close()
+
+
 def test_a_store_that_uses_up_its_reserve_fails_and_opens_where_it_was(small_disk: Path) -> None:
     store = Store(small_disk / "store", reserved_bytes=RESERVED_BYTES)
     append(store)
