@@ -43,7 +43,7 @@ test: setup web browser ## all tests, with real servers and a real browser
 	@$(BIN)/pytest $(ARGS)
 
 test-faults: setup web strace ## kills, torn files, failing disks, cut networks: each test's time, and that of all
-	@echo "this takes an hour and a half on two cores; twelve minutes of it are pauses of servers"
+	@echo "this takes an hour or more on two cores; twelve minutes of it are pauses of servers"
 	@$(BIN)/pytest $(FAULT_TESTS) -m "faults or not faults" --durations=0 $(ARGS)
 
 simulate: setup ## seeded stories of a desk to which everything happens: SEEDS=1000, FIRST=1, STEPS=600

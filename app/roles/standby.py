@@ -37,6 +37,9 @@ _log: Final = logging.getLogger("tradewind.standby")
 # What a session may have sent without this host's knowledge, at the gates that do not wait for it: at 1,000 messages a
 # second a quarter of an hour. FIX's numbers have room for thousands of take-overs.
 NUMBERS_SKIPPED: Final = 1_000_000
+# Above the log's, where the database can't be asked: it may have counted one more life of the former owner than the
+# log shows, and this owner must be above that too.
+VOUCHED_EPOCHS: Final = 2
 # How long an owner that answers has to hand over: two busy disks may take their time for what is under way.
 HAND_OVER_S: Final = 15.0
 # How often the database is asked again whether the owner's lease is over.
@@ -159,7 +162,7 @@ class StandbyHost:
         handed = self._link.was_handed_over
         self._step("handed over" if handed else "decided")
         if vouched:
-            epoch, wait_ms = self._copy.epoch + 1, 0
+            epoch, wait_ms = self._copy.epoch + VOUCHED_EPOCHS, 0
         else:
             epoch, wait_ms = asyncio.run(self._claim())
             wait_ms = 0 if handed else wait_ms

@@ -204,6 +204,8 @@ class LeaseKeeper:
         seen = await read(connection, self._shard)
         if seen is None or seen.name != self._name:
             no_end = (1 << 63) - 1
-            await take_over(connection, self._shard, self._name, seen, self._epoch(), no_end, self._lease_ms)
+            # The row comes to this owner's own epoch, and not above it: what its followers write would be refused.
+            below = self._epoch() - 1
+            await take_over(connection, self._shard, self._name, seen, below, no_end, self._lease_ms)
             _log.warning("the database is back, and knows now that %s owns shard %d", self._name, self._shard)
         self._is_vouched = False
