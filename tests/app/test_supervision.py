@@ -38,7 +38,7 @@ def test_status_says_everything_a_program_needs(tiny: TinyStack) -> None:
     }
     assert status["demo"] == {"key_id": "TINY", "secret_key": "secret"}
     assert [process["name"] for process in status["processes"]] == ["door", "shard", "follower"]
-    assert all(set(process) == {"name", "pid", "state"} for process in status["processes"])
+    assert all(set(process) == {"name", "pid", "state", "cores"} for process in status["processes"])
 
 
 def test_a_role_starts_when_what_it_needs_is_ready(tiny: TinyStack) -> None:
