@@ -60,11 +60,9 @@ _UNKNOWN: Final = int(Reject.COMMAND_UNKNOWN)
 
 @whole
 def _apply_other(state: State, out: Out, command: Command) -> None:
-    """What is not a new order: called, for it is too much code to be copied into every loop."""
+    """What is neither a new order nor a report: called, for it is too much code to be copied into every loop."""
     kind = int(command.head[0].kind)
-    if kind == _VENUE_REPORT:
-        on_report(state, out, command)
-    elif kind == _CANCEL:
+    if kind == _CANCEL:
         on_cancel(state, out, command)
     elif kind == _REPLACE:
         on_replace(state, out, command)
@@ -124,6 +122,8 @@ def apply(state: State, out: Out, command: Command) -> None:
     """Do what the command asks and emit its events. The pen's next seq is one past the command's own."""
     if command.head[0].kind == _NEW_ORDER:
         on_new_order(state, out, command)
+    elif command.head[0].kind == _VENUE_REPORT:
+        on_report(state, out, command)
     else:
         _apply_other(state, out, command)
     registers = state.registers

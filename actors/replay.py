@@ -31,6 +31,7 @@ from actors.emit import (
     make_pen,
 )
 from actors.prefetch import FAR, MIDDLE, NEAR, SOON, fetch_at, is_fetched_for
+from actors.read_ahead import FAR_BEHIND, read_ahead
 from actors.tables import R_POSITION, R_SEQ, Array, Capacity, State, private_state
 from core.records import FIELDS_BYTES, TEXT_BYTES_MAX
 from shared_mem import log
@@ -38,9 +39,6 @@ from shared_mem.atomics import copy_bytes, load_i64, load_u16, load_u32, store_i
 from shared_mem.jit import jit
 from shared_mem.log import LogCorrupt
 from shared_mem.log_view import Source
-
-# Kinds of records below this are commands (core/records.py).
-_EVENTS_FROM: Final = 100
 
 # Words of the scout, who looks ahead: how far it is, how many commands it has seen that it fetches for, how many
 # of them have had their turn, and where the last ones stand.
@@ -92,7 +90,7 @@ def _events_after(
         kind = load_u16(data + look + log.R_KIND)
         if look + total > length:
             return at, count, first, False
-        if kind < _EVENTS_FROM or total < log.RECORD_HEADER_BYTES:
+        if kind < log.KIND_CLOSING or total < log.RECORD_HEADER_BYTES:
             return at, count, first, True  # the next command: its own turn looks whether it is good
         if kind == log.KIND_PADDING:
             if not log.record_is_good(data + look, length - look):
@@ -122,7 +120,7 @@ def _same_record(ours: int, theirs: int, taken: int) -> bool:
 
 
 @jit
-def _same_events(pen: Array, data: int, at: int, end: int, position: int) -> bool:
+def _same_events(pen: Array, data: int, at: int, end: int, position: int, is_checked: bool) -> bool:
     """Whether the pen has written what stands, whole, from `at` to `end` of the bytes at `data`.
 
     Ours are what their checksums are of: one that is the same needs no second look at their bytes. It is not the
@@ -138,7 +136,7 @@ def _same_events(pen: Array, data: int, at: int, end: int, position: int) -> boo
             is_sealed = load_u32(ours + log.R_CRC) == load_u32(theirs + log.R_CRC) and load_u32(
                 ours + log.R_SYNCED_LAG
             ) == load_u32(theirs + log.R_SYNCED_LAG)
-            if not is_sealed and not log.record_is_good(theirs, end - at):
+            if not is_checked and not is_sealed and not log.record_is_good(theirs, end - at):
                 return False
         at += taken
     return True
@@ -200,18 +198,19 @@ def replay(
     length: int,
     position: int,
     is_end: bool,
+    is_checked: bool,
 ) -> tuple[int, int]:
     """Apply the records of `length` bytes at address `data`, which begin at log position `position`.
 
     Returns (bytes used, outcome). is_end: the log ends with these bytes; otherwise the last command is left for
-    the next call, since its events may not all be there.
+    the next call, since its events may not all be there. is_checked: every record's checksum has been compared.
     """
     pen = out.pen
     segment = pen[P_SEGMENT]
     scout[:] = 0
     at = _skip_fill(0, position, segment)
     while at + log.RECORD_HEADER_BYTES <= length:
-        if not log.record_is_good(data + at, length - at):
+        if not is_checked and not log.record_is_good(data + at, length - at):
             more = load_u16(data + at + log.R_LENGTH) > length - at and not is_end
             return at, DONE if more else DAMAGED
         total = load_u16(data + at + log.R_LENGTH)
@@ -220,7 +219,7 @@ def replay(
         if kind == log.KIND_PADDING:
             at = _skip_fill(at + taken, position, segment)
             continue
-        if kind >= _EVENTS_FROM:
+        if kind >= log.KIND_CLOSING:
             return at, DIVERGED  # an event without its command
         seq = load_i64(data + at + log.R_SEQ)
         end, count, first, whole = _events_after(data, at + taken, length, position, segment, seq)
@@ -242,7 +241,7 @@ def replay(
         )
         apply(state, out, command)
         is_same = pen[P_SEQ] == seq + 1 + count and pen[P_POSITION] == position + end
-        if not is_same or not _same_events(pen, data, at + taken, end, position):
+        if not is_same or not _same_events(pen, data, at + taken, end, position, is_checked):
             return at, _why(data, at + taken, end, length, position, segment)
         at = _skip_fill(end, position, segment)
     return min(at, length), DONE
@@ -268,8 +267,9 @@ class Replica:
     def position(self) -> int:
         return int(self.state.registers[R_POSITION])
 
-    def advance(self, raw: bytes, position: int, is_end: bool) -> int:
-        """Apply the whole commands in `raw`, which begins at `position`. Returns the bytes used.
+    def advance(self, raw: bytes, position: int, is_end: bool, checked: int = 0) -> int:
+        """Apply the whole commands in `raw`, which begins at `position`. Returns the bytes used. checked: apply only
+        so many bytes, which are good records and end with a whole command (`actors/read_ahead.py`).
 
         Raises ReplayDiverged, or LogCorrupt for a record whose checksum is wrong."""
         data = np.frombuffer(raw, np.uint8)
@@ -281,9 +281,10 @@ class Replica:
             self._scout,
             slot,
             data.ctypes.data,
-            len(raw),
+            checked or len(raw),
             position,
-            is_end,
+            is_end or checked > 0,
+            checked > 0,
         )
         if outcome == DIVERGED:
             raise ReplayDiverged(
@@ -344,6 +345,8 @@ class Replica:
     ) -> None:
         while True:
             end = min(reader.end_position(), bound)
+            if end - reader.position >= FAR_BEHIND:
+                self._follow_far(reader, end, progress, watch)
             raw, start = reader.raw(end), reader.position
             if not raw:
                 return
@@ -357,6 +360,24 @@ class Replica:
             if used == 0:
                 return
             reader.position += used
+            if progress is not None:
+                progress(reader.position, end)
+
+    def _follow_far(
+        self,
+        reader: Source,
+        end: int,
+        progress: Callable[[int, int], None] | None,
+        watch: Watch | None,
+    ) -> None:
+        """As far as good records go, and to what the last life died in: that is looked at more closely."""
+        for piece in read_ahead(reader, end, self.segment_bytes):
+            if watch is not None:
+                if watch.is_suspect(piece.position, piece.whole):
+                    return
+                watch.chunk(piece.position, piece.whole)
+            self.advance(piece.raw, piece.position, True, piece.whole)
+            reader.position = piece.position + piece.whole
             if progress is not None:
                 progress(reader.position, end)
 

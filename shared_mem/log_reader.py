@@ -175,8 +175,12 @@ class LogReader:
     def raw(self, end: int) -> bytes:
         """The log's bytes from `position`, at most RAW_BYTES_MAX and not past `end`, over segments' ends. It moves
         nothing: the caller adds what it used to `position`."""
+        return self.raw_from(self.position, end)
+
+    def raw_from(self, position: int, end: int) -> bytes:
+        """As `raw`, from another position. By one thread at a time."""
         pieces: list[bytes] = []
-        at = self.position
+        at = position
         end = min(end, at + RAW_BYTES_MAX)
         while at < end:
             left_in_segment = self._tail.segment_bytes - at % self._tail.segment_bytes

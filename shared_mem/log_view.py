@@ -42,6 +42,8 @@ class Source(Protocol):
 
     def raw(self, end: int) -> bytes: ...
 
+    def raw_from(self, position: int, end: int) -> bytes: ...
+
 
 class Head(NamedTuple):
     """What stands in a record's header and names it."""
@@ -98,8 +100,12 @@ class LogView:
 
     def raw(self, end: int) -> bytes:
         """From `position`, at most PIECE_BYTES and not past `end`, over segments' ends."""
+        return self.raw_from(self.position, end)
+
+    def raw_from(self, position: int, end: int) -> bytes:
+        """As `raw`, from another position."""
         pieces: list[bytes] = []
-        at, end = self.position, min(end, self.end, self.position + PIECE_BYTES)
+        at, end = position, min(end, self.end, position + PIECE_BYTES)
         while at < end:
             pieces.append(self.read(at, min(end - at, self.segment_bytes - at % self.segment_bytes)))
             if not pieces[-1]:

@@ -39,6 +39,14 @@ def trade_a_while(desk: Desk, orders: int, seed: int = 1) -> None:
             desk.report(placed.order_id, dice.choice([ExecType.CANCELED, ExecType.EXPIRED]))
 
 
+@pytest.fixture(autouse=True, params=["near", "far behind"])
+def distance(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every test twice: as the bytes come, and read ahead in small pieces."""
+    if request.param == "far behind":
+        monkeypatch.setattr("actors.replay.FAR_BEHIND", 1)
+        monkeypatch.setattr("shared_mem.log_reader.RAW_BYTES_MAX", 2048)
+
+
 def test_replay_over_segments_gives_the_same_state(a_funded_account: Desk) -> None:
     trade_a_while(a_funded_account, 400)
     assert a_funded_account.writer.position > SEGMENT_BYTES
@@ -64,7 +72,9 @@ def test_a_replica_fed_byte_by_byte_applies_whole_commands_only(a_funded_account
     """What it is given may end anywhere; `advance` uses whole commands with all their events."""
     trade_a_while(a_funded_account, 5)
     reader = LogReader(a_funded_account.log_dir, a_funded_account.run_dir, Reader.AUDIT)
-    raw = reader.raw(reader.end_position())
+    raw = b""
+    while piece := reader.raw_from(len(raw), reader.end_position()):
+        raw += piece
     replica = Replica(CAPACITY, SEGMENT_BYTES)
     at = 0
     for end in range(8, len(raw) + 1, 8):
