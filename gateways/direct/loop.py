@@ -146,8 +146,8 @@ def lines_in(direct: Direct, now_ns: int, steady_ns: int) -> int:
         line = direct.lines[number]
         if line.owner != COMPILED:
             continue
-        for _ in range(LINE_BATCH):
-            length = step(line, direct.kit, now_ns, steady_ns)
+        for i in range(LINE_BATCH):
+            length = step(line, direct.kit, now_ns, steady_ns, i == 0)
             if length == 0:
                 break
             if length < 0 or not _take_message(direct, line, length, steady_ns):
