@@ -21,7 +21,7 @@ NODE_PATH := $(CURDIR)/.cache/node/bin
 NODE_IS_NEW := node -e 'const [a, b] = process.versions.node.split(".").map(Number); \
 	process.exit(a > 22 || (a == 22 && b >= 12) || (a == 20 && b >= 19) ? 0 : 1)'
 # All that is done to a desk on purpose; what of it carries the marker `faults` is left out of `make test`.
-FAULT_TESTS := tests/faults tests/simulation tests/acceptance/test_crash.py
+FAULT_TESTS := tests/faults tests/simulation tests/acceptance/test_crash.py tests/loadtests/test_benches.py
 ROOMS := core shared_mem actors marketdata fix gateways services app
 
 .PHONY: help setup up down test test-faults simulate bench lint load soak stress kills takeovers web browser strace clean lock

@@ -60,6 +60,7 @@ class DeskThatExplains(Desk):
             else:
                 assert (line.code_limit, line.code_value) in (
                     (line.limit, line.used + line.asked), (max(line.headroom, 0), line.asked),
+                    (line.headroom, line.asked),  # less than nothing: cash that a venue's word has overdrawn
                 ), line  # fmt: skip
         return event
 

@@ -97,9 +97,9 @@ async def is_reconciled(desk: CopiedDesk) -> bool:
         store = Store(desk.config.data_dir / "fix" / COPY_FOLDER)
         state = msgspec.msgpack.decode(store.state, type=_State)
         store.close()
-        logged, copied, _closed, told = msgspec.msgpack.decode(state.reconciler)
+        logged, copied, _closed, told, totals = msgspec.msgpack.decode(state.reconciler)
         await desk.start("venue_copy")
-        if told and not logged and not copied:
+        if told and not (logged or copied or totals):
             return True
     return False
 

@@ -245,9 +245,9 @@ async def test_the_keys_limit_refuses_orders_and_lets_cancels_pass(strict: Binar
         (refusal,) = [each for each in heard if isinstance(each, Refused)]
         assert (refusal.code, refusal.value) == (Code.TOO_FAST, 3)
         assert "the limit is 3 messages in 60000 ms, and this is number 4" in refusal.text
-        assert sorted(shown(each) for each in heard if isinstance(each, OrderEvent))[:4] == [
-            "A0 00", "A0 44", "A0 66", "A0 AA",
-        ]  # fmt: skip
+        # By ExecType: the cancel may be asked for before the venue's word that the order is new.
+        told = sorted(shown(each)[:4] for each in heard if isinstance(each, OrderEvent))
+        assert told[:4] == ["A0 0", "A0 4", "A0 6", "A0 A"]
 
 
 async def test_a_dropped_session_loses_its_orders_after_the_grace_and_a_logout_keeps_them(
