@@ -4,7 +4,7 @@ and `venue-copy`. Normal trading is no break, whoever is killed; each fault on t
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -211,17 +211,40 @@ def test_a_number_that_can_not_be_read_is_named(name: str) -> None:
     assert raised.value.tag == Tag[name]
 
 
-async def test_a_bust_a_correction_and_a_fill_told_twice_agree_with_their_copies(
-    tmp_path: Path, run_dir: Path
-) -> None:
+class Compared:
+    """A desk of actors without processes, and the copy of its venue; a grace of 10 ns."""
+
+    def __init__(self, folder: Path, run_dir: Path) -> None:
+        self.desk = ActorsDesk(folder / "log", run_dir)
+        self.desk.open_market()
+        self.ring = Ring.create(run_dir / "breaks", COMMAND_BYTES, 16)
+        self.now = 1
+        self.copy = VenueCopy(0, self.ring, lambda _: "ACME", grace_ns=10, clock=lambda: self.now)
+        config = SessionConfig("US-DC", "THEM", Role.INITIATOR)
+        self.session = DurableSession(config, Store(folder / "dc"), self.copy)
+        self.copy.on_logon(self.session)
+
+    def read_the_log(self) -> None:
+        """To its end, and the grace of all that is in it is over."""
+        reader = LogReader(self.desk.log_dir, self.desk.run_dir, Reader.AUDIT)
+        while records := reader.read():
+            self.copy.take(records)
+        reader.close()
+        self.now = 1000
+        self.copy.tick(self.session, is_at_end=True)
+
+
+@pytest.fixture
+def compared(tmp_path: Path, run_dir: Path) -> Iterator[Compared]:
+    found = Compared(tmp_path, run_dir)
+    yield found
+    found.session.close()
+    found.desk.close()
+
+
+async def test_a_bust_a_correction_and_a_fill_told_twice_agree_with_their_copies(compared: Compared) -> None:
     """A bust has an ExecID of its own, and the log keeps the one that it undoes; a fill is booked once."""
-    desk = ActorsDesk(tmp_path / "log", run_dir)
-    desk.open_market()
-    ring = Ring.create(run_dir / "breaks", COMMAND_BYTES, 16)
-    now = [1]
-    copy = VenueCopy(0, ring, lambda _: "ACME", grace_ns=10, clock=lambda: now[0])
-    session = DurableSession(SessionConfig("US-DC", "THEM", Role.INITIATOR), Store(tmp_path / "dc"), copy)
-    copy.on_logon(session)
+    desk, copy, session = compared.desk, compared.copy, compared.session
     order_id = desk.buy(10).order_id
     reports = [
         ("F", "E1", "", "3"), ("F", "E2", "", "6"), ("F", "E2", "", "6"), ("H", "E3", "E1", "3"),
@@ -241,35 +264,20 @@ async def test_a_bust_a_correction_and_a_fill_told_twice_agree_with_their_copies
             **sizes,
         )  # fmt: skip
         assert copy.on_message(session, message) == []
-    reader = LogReader(desk.log_dir, desk.run_dir, Reader.AUDIT)
-    while records := reader.read():
-        copy.take(records)
-    reader.close()
-    now[0] = 1000
-    copy.tick(session, is_at_end=True)
-    assert ring.pop() is None
+    compared.read_the_log()
+    assert compared.ring.pop() is None
     assert copy.on_message(session, told(ClOrdID=f"TW000-{order_id}", ExecType="H", ExecID="E9")) == []
-    now[0] = 2000
+    compared.now = 2000
     copy.tick(session, is_at_end=True)
-    raised = ring.pop()
+    raised = compared.ring.pop()
     assert raised is not None
     found = commands.decode(raised)
     assert (found["break_kind"], found["order_id"]) == (BreakKind.MISSING_HERE, order_id)
-    session.close()
-    desk.close()
 
 
-async def test_a_fill_that_was_booked_by_the_venues_answer_is_told_by_its_copies(
-    tmp_path: Path, run_dir: Path
-) -> None:
+async def test_a_fill_that_was_booked_by_the_venues_answer_is_told_by_its_copies(compared: Compared) -> None:
     """Its report never came, so it has no ExecID here; the account may go on trading."""
-    desk = ActorsDesk(tmp_path / "log", run_dir)
-    desk.open_market()
-    ring = Ring.create(run_dir / "breaks", COMMAND_BYTES, 16)
-    now = [1]
-    copy = VenueCopy(0, ring, lambda _: "ACME", grace_ns=10, clock=lambda: now[0])
-    session = DurableSession(SessionConfig("US-DC", "THEM", Role.INITIATOR), Store(tmp_path / "dc"), copy)
-    copy.on_logon(session)
+    desk, copy, session = compared.desk, compared.copy, compared.session
     order_id = desk.buy(10).order_id
     desk.ask_venue(order_id)
     desk.standing(order_id, OrdStatus.PARTIALLY_FILLED, 6, ASK_E8)
@@ -279,15 +287,8 @@ async def test_a_fill_that_was_booked_by_the_venues_answer_is_told_by_its_copies
             LastQty="3", LastPx="100",
         )  # fmt: skip
         assert copy.on_message(session, message) == []
-    reader = LogReader(desk.log_dir, desk.run_dir, Reader.AUDIT)
-    while records := reader.read():
-        copy.take(records)
-    reader.close()
-    now[0] = 1000
-    copy.tick(session, is_at_end=True)
-    assert ring.pop() is None
-    session.close()
-    desk.close()
+    compared.read_the_log()
+    assert compared.ring.pop() is None
 
 
 def test_a_copy_is_taken_of_the_own_simulator_and_of_a_venue_whose_session_is_named(tmp_path: Path) -> None:
