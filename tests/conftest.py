@@ -6,6 +6,7 @@ A test that kills, restarts, or replays a recording of its own makes its own wit
 
 from __future__ import annotations
 
+import resource
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,6 +17,14 @@ from app.config import run_dir_of
 from tests.stack import Stack, free_port_base, running_server
 
 MakeStack = Callable[..., Stack]
+
+# A run of all tests has more descriptors open than the 1,024 that many systems begin with: a desk of actors is not
+# always closed by whoever kills it.
+DESCRIPTORS = 8192
+_soft, _hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+_wanted = DESCRIPTORS if _hard == resource.RLIM_INFINITY else min(DESCRIPTORS, _hard)
+if _soft != resource.RLIM_INFINITY and _soft < _wanted:
+    resource.setrlimit(resource.RLIMIT_NOFILE, (_wanted, _hard))
 
 
 @pytest.fixture(scope="session")
