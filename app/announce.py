@@ -32,6 +32,7 @@ def announcement(config: Config, demo: Demo) -> str:
         f"  API docs       {places['docs']}",
         f"  streams        {places['trading_stream']}  {places['data_stream']}",
         f"  FIX 4.4        {places['fix']}  (TargetCompID TRADEWIND)",
+        f"  binary         {places['binary']}  (docs/binary.md)",
         f"  mailbox        {places['web']}mailbox",
         f"  prices         {source}",
     ]
