@@ -88,8 +88,10 @@ def test_each_append_renews_the_reserve(small_disk: Path) -> None:
     for _ in range(2 * RESERVED_BYTES // KIB):
         append(store)
     fill_up(small_disk)
+    before = store.next_out
     for _ in range(RESERVED_BYTES // KIB // 2 - 8):
         append(store)
+    assert store.next_out == before + RESERVED_BYTES // KIB // 2 - 8, "with no room but the reserve"
     store.close()
 
 
